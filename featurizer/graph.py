@@ -1,0 +1,104 @@
+"""CallGraph: the distinct transitions of a session, and its features.
+
+While a session is open its graph is one dict of packed edges, kept by ``featurizer.sessions`` at O(1) a call; nodes and
+local degrees are derived when a vector is taken. CallGraph is the same graph by endpoint name, for requests and tools.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from itertools import pairwise
+
+from featurizer.degrees import DESTINATION_MASK, EDGE_BITS, NOT_A_NODE, DegreeTable, GlobalDegrees
+from featurizer.features import MISSING
+
+
+def measure(
+    sources: Sequence[Hashable], source_degrees: Sequence[int], dest_degrees: Sequence[int], n_apis: int
+) -> tuple[float, ...]:
+    """Return the values of ACCESS_BEHAVIOUR_V1, in its order, from one entry per distinct edge.
+
+    Degrees are whole numbers, so the sums are exact and the spreads are rounded once.
+
+    Args:
+        sources: source endpoint of each edge, any hashable.
+        source_degrees: g_out of each edge's source.
+        dest_degrees: g_in of each edge's destination.
+        n_apis: distinct endpoints of the graph.
+    """
+    n = len(sources)
+    if n == 0:
+        return (0.0, *(MISSING,) * 8, float(n_apis), 0.0 if n_apis else MISSING)
+    total = sum(source_degrees)
+    local = Counter(sources).values()
+    return (
+        float(n),
+        total / n,
+        _spread(n, total, sum([degree * degree for degree in source_degrees])),
+        float(min(source_degrees)),
+        float(max(source_degrees)),
+        sum(dest_degrees) / n,
+        float(min(dest_degrees)),
+        float(max(dest_degrees)),
+        # Over edges, l_out of the source: a source with k edges contributes k times the value k.
+        _spread(n, sum([k * k for k in local]), sum([k * k * k for k in local])),
+        float(n_apis),
+        n / n_apis,
+    )
+
+
+def measure_packed(edges: Collection[int], last_node: int, table: DegreeTable) -> tuple[float, ...]:
+    """Return the features of a session's packed edges, degrees read from the worker's GlobalDegrees.
+
+    Args:
+        edges: packed edges in order of first sight.
+        last_node: number of the endpoint called last, NOT_A_NODE when the session called none: one call makes a
+            node and no edge.
+        table: the partition's table that numbered the endpoints.
+    """
+    links = table.links
+    read_source, read_destination = table.overall.read_source, table.overall.read_destination
+    sources = [edge >> EDGE_BITS for edge in edges]
+    destinations = [edge & DESTINATION_MASK for edge in edges]
+    n_apis = len({*sources, *destinations}) or int(last_node != NOT_A_NODE)
+    return measure(
+        sources,
+        [read_source[links[source]] for source in sources],
+        [read_destination[links[destination]] for destination in destinations],
+        n_apis,
+    )
+
+
+class CallGraph:
+    """A call graph by endpoint name.
+
+    Args:
+        edges: pairs (source, destination); repeated pairs count once.
+        nodes: endpoints that were called without being part of an edge (a single call).
+    """
+
+    def __init__(self, edges: Iterable[tuple[str, str]], nodes: Iterable[str] = ()) -> None:
+        self.edges = tuple(dict.fromkeys(edges))
+        self.nodes = frozenset(nodes).union(*self.edges)
+
+    @classmethod
+    def of_calls(cls, endpoints: Sequence[str]) -> "CallGraph":
+        """Return the graph of calls in their order."""
+        return cls(pairwise(endpoints), endpoints)
+
+    def values(self, degrees: GlobalDegrees) -> tuple[float, ...]:
+        """Return the values of ACCESS_BEHAVIOUR_V1 against the given degrees."""
+        known = {node: degrees.degrees(node) for node in self.nodes}
+        return measure(
+            [source for source, _ in self.edges],
+            [known[source].source for source, _ in self.edges],
+            [known[destination].destination for _, destination in self.edges],
+            len(self.nodes),
+        )
+
+
+def _spread(n: int, total: int, total_of_squares: int) -> float:
+    """Sample standard deviation (ddof=1) from exact integer sums; missing for fewer than two values."""
+    if n < 2:
+        return MISSING
+    return math.sqrt((n * total_of_squares - total * total) / (n * (n - 1)))

@@ -1,0 +1,353 @@
+"""Sessions: event-time session windows of one input partition.
+
+A session is a client's calls with no pause longer than the gap. Two clocks close it, both read from the log so that
+replaying the log gives the same sessions: the watermark (greatest event time seen, less the allowed lateness) must have
+passed the last call plus the gap, AND the record clock (greatest arrival time seen) the last arrival plus the linger,
+which keeps sessions whole when gateways lag each other by minutes. A client's own next call beyond the gap, or beyond
+a maximum, also closes it and opens the next one.
+
+The state machine has no broker and no clock: calls and positions in, vectors through the ``emit`` callback out.
+"""
+
+import hashlib
+import heapq
+from collections.abc import Callable
+from enum import IntEnum, StrEnum
+
+import msgspec
+
+from featurizer.calls import ApiCall
+from featurizer.degrees import EDGE_BITS, NOT_A_NODE, DegreeTable
+from featurizer.features import Occasion
+
+NEVER = 1 << 62
+"""A time that no clock reaches, milliseconds."""
+CLOSED = -1
+"""Deadline of a closed session: no heap entry is valid for it."""
+
+_REQUEST_ID_BYTES = 8
+_REMEMBERED_REQUESTS = 16
+
+
+class CloseReason(StrEnum):
+    """Why a session ended."""
+
+    INACTIVITY = "inactivity"
+    MAX_DURATION = "max_duration"
+    MAX_CALLS = "max_calls"
+    EVICTED = "evicted"
+    """Too many sessions were open; the longest idle ones are closed early."""
+    REVOKED = "revoked"
+    """The partition moved to another worker, or this worker stopped."""
+    END_OF_INPUT = "end_of_input"
+    """The files that are replayed have been read to their end."""
+
+
+class Outcome(IntEnum):
+    """What became of one call."""
+
+    IN_SESSION = 0
+    LATE = 1
+    DUPLICATE = 2
+    FUTURE = 3
+
+
+class SessionPolicy(msgspec.Struct, frozen=True):
+    """Limits of a session; all times in milliseconds. Meaning and defaults: settings ``sessions``."""
+
+    gap: int = 30 * 60_000
+    max_duration: int = 24 * 3_600_000
+    max_calls: int = 10_000
+    max_edges: int = 5_000
+    max_open: int = 250_000
+    lateness: int = 30_000
+    linger: int = 60_000
+    quiet: int = 60_000
+    first_vector_calls: int = 8
+    quiet_growth: float = 0.125
+    future_tolerance: int = 5 * 60_000
+
+
+class Session:
+    """An open session of one client. Times are epoch milliseconds.
+
+    Attributes:
+        client: identity of the caller.
+        opened: event time of the call that arrived first; part of the id, so it never changes.
+        offset: log offset of that call; makes the id unique.
+        start: event time of the earliest call.
+        end: event time of the latest call.
+        arrival: record clock when the last call arrived.
+        calls: calls so far.
+        last_node: number of the endpoint called last, NOT_A_NODE at first.
+        edges: packed distinct edges, in order of first sight, with how often each was walked.
+        scored: calls when the last vector was taken.
+        next_vector: calls at which the next growing vector is due.
+        next_check: calls at which a vector or a timer may be due; below it a call needs no further look.
+        deadline: time of this session's one valid entry in the timer heap; NEVER without one.
+        alerted_open: an early alert was raised.
+        alerted_closed: a closing alert was raised.
+        requests: fingerprints of the last request ids, 8 bytes each, newest first.
+    """
+
+    __slots__ = (
+        "alerted_closed",
+        "alerted_open",
+        "arrival",
+        "calls",
+        "client",
+        "deadline",
+        "edges",
+        "end",
+        "last_node",
+        "next_check",
+        "next_vector",
+        "offset",
+        "opened",
+        "requests",
+        "scored",
+        "start",
+    )
+
+    def __init__(self, client: str, time: int, offset: int, first_vector: int) -> None:
+        self.client = client
+        self.opened = self.start = self.end = time
+        self.offset = offset
+        self.arrival = 0
+        self.calls = 0
+        self.last_node = NOT_A_NODE
+        self.edges: dict[int, int] = {}
+        self.scored = 0
+        self.next_vector = first_vector
+        self.next_check = 0
+        self.deadline = NEVER
+        self.alerted_open = False
+        self.alerted_closed = False
+        self.requests = b""
+
+
+Emit = Callable[[Session, Occasion, CloseReason | None], None]
+"""Called when a vector of a session is due, at the exact position in the log where it is."""
+
+
+class SessionWindows:
+    """The open sessions of one input partition and its two clocks.
+
+    Args:
+        source: name of the input partition, part of every session id.
+        policy: limits.
+        table: the partition's degree table.
+        emit: receives every due vector.
+
+    Attributes:
+        open: sessions by client.
+        max_time: greatest event time seen.
+        record_clock: greatest arrival time seen.
+        capped_edges: calls whose edge was not kept because the session had ``max_edges``.
+    """
+
+    def __init__(self, source: str, policy: SessionPolicy, table: DegreeTable, emit: Emit) -> None:
+        self.source = source
+        self.policy = policy
+        self.table = table
+        self.open: dict[str, Session] = {}
+        self.max_time = 0
+        self.record_clock = 0
+        self.capped_edges = 0
+        self._emit = emit
+        self._timers: list[tuple[int, int, Session]] = []  # (deadline, sequence, session); one valid entry a session
+        self._lingering: list[tuple[int, int, Session]] = []  # same, by record clock: quiet long enough, not yet safe
+        self._sequence = 0  # keeps heap entries comparable
+        self._next_timer = NEVER
+        self._next_lingering = NEVER
+
+    @property
+    def watermark(self) -> int:
+        """Event time that is believed complete, epoch milliseconds."""
+        return self.max_time - self.policy.lateness
+
+    def session_id(self, session: Session) -> str:
+        """Return the deterministic id of a session: where and with which call it was opened."""
+        name = f"{self.source}\0{session.offset}\0{session.opened}\0{session.client}"
+        return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+    # One function on purpose: this runs for every call, and each call of a helper costs a tenth of its budget.
+    def observe(self, call: ApiCall, arrival: int, offset: int) -> Outcome:  # noqa: C901, PLR0912
+        """Put one call into its client's session.
+
+        Args:
+            call: the call.
+            arrival: Kafka timestamp of its record, epoch milliseconds; the event time when it has none.
+            offset: its log offset.
+
+        Returns:
+            IN_SESSION; or LATE, DUPLICATE, FUTURE, when the call belongs to no session.
+        """
+        time, policy = call.time, self.policy
+        if time - arrival > policy.future_tolerance:
+            return Outcome.FUTURE
+        self.max_time = max(self.max_time, time)
+        self.record_clock = max(self.record_clock, arrival)
+        if self.max_time >= self._next_timer or self.record_clock >= self._next_lingering:
+            self._advance()
+
+        session = self.open.get(call.client)
+        if session is None:
+            session = self._open(call, offset)
+        else:
+            if session.start - time > policy.gap:
+                return Outcome.LATE
+            if (
+                time - session.end > policy.gap
+                or session.calls >= policy.max_calls
+                or time - session.start > policy.max_duration
+            ):
+                self._close(session, self._ended_by(session, time))
+                session = self._open(call, offset)
+            elif call.request_id is not None and _already_seen(session, call.request_id):
+                return Outcome.DUPLICATE
+            elif time > session.end:
+                session.end = time
+            elif time < session.start:
+                session.start = time
+
+        session.arrival = self.record_clock
+        session.calls = calls = session.calls + 1
+        table = self.table
+        node = table.ids.get(call.endpoint)
+        if node is None:
+            node = table.number(call.endpoint)
+        if node != NOT_A_NODE:
+            last = session.last_node
+            if last != NOT_A_NODE:
+                edges = session.edges
+                edge = last << EDGE_BITS | node
+                walked = edges.get(edge)
+                if walked is not None:
+                    edges[edge] = walked + 1
+                elif len(edges) < policy.max_edges:
+                    edges[edge] = 1
+                    table.add(last, node)
+                else:
+                    self.capped_edges += 1
+            session.last_node = node
+        if calls >= session.next_check:
+            self._check(session)
+        return Outcome.IN_SESSION
+
+    def advance(self, now: int) -> None:
+        """Move both clocks to ``now``: the partition is fully read and idle, so nothing older is on its way.
+
+        Args:
+            now: wall clock, epoch milliseconds.
+        """
+        self.max_time = max(self.max_time, now)
+        self.record_clock = max(self.record_clock, now)
+        self._advance()
+
+    def close_all(self, reason: CloseReason) -> None:
+        """Close every open session, the longest idle first."""
+        for session in sorted(self.open.values(), key=_idleness):
+            self._close(session, reason)
+
+    def _open(self, call: ApiCall, offset: int) -> Session:
+        if len(self.open) >= self.policy.max_open:
+            self._evict()
+        session = Session(call.client, call.time, offset, self.policy.first_vector_calls)
+        if call.request_id is not None:
+            _already_seen(session, call.request_id)
+        self.open[call.client] = session
+        return session
+
+    def _ended_by(self, session: Session, time: int) -> CloseReason:
+        """Return why a call at ``time`` can't join the client's open session."""
+        if time - session.end > self.policy.gap:
+            return CloseReason.INACTIVITY
+        return CloseReason.MAX_CALLS if session.calls >= self.policy.max_calls else CloseReason.MAX_DURATION
+
+    def _check(self, session: Session) -> None:
+        """Take a growing vector when it is due, and see that a timer stands where the next pause would end."""
+        policy = self.policy
+        if session.calls >= session.next_vector:
+            session.next_vector = session.calls * 2
+            self._take(session, Occasion.GROWING)
+        worth_scoring = self._quiet_calls(session)
+        quiet = session.calls >= worth_scoring
+        self._set_timer(session, session.end + (min(policy.quiet, policy.gap) if quiet else policy.gap) + 1)
+        session.next_check = session.next_vector if quiet else min(session.next_vector, worth_scoring)
+
+    def _quiet_calls(self, session: Session) -> int:
+        """Calls from which a pause is worth a vector: geometric growth keeps the cost of a call amortised O(1)."""
+        return session.scored + max(1, int(session.scored * self.policy.quiet_growth))
+
+    def _set_timer(self, session: Session, deadline: int) -> None:
+        """Give the session an earlier timer; a later one is found when the present one is popped."""
+        if deadline < session.deadline:
+            session.deadline = deadline
+            self._sequence += 1
+            heapq.heappush(self._timers, (deadline, self._sequence, session))
+            self._next_timer = self._timers[0][0] + self.policy.lateness
+
+    def _advance(self) -> None:
+        """Fire every timer that the clocks have passed."""
+        policy, timers, lingering = self.policy, self._timers, self._lingering
+        while timers and timers[0][0] <= self.watermark:
+            deadline, _, session = heapq.heappop(timers)
+            if session.deadline == deadline:
+                session.deadline = NEVER
+                self._expire(session)
+        self._next_timer = timers[0][0] + policy.lateness if timers else NEVER
+        while lingering and lingering[0][0] <= self.record_clock:
+            due, _, session = heapq.heappop(lingering)
+            # A call since then has given the session a timer again, which will find it.
+            if session.deadline == NEVER and session.arrival + policy.linger + 1 == due:
+                self._close(session, CloseReason.INACTIVITY)
+        self._next_lingering = lingering[0][0] if lingering else NEVER
+
+    def _expire(self, session: Session) -> None:
+        """Close a session whose timer fired, or take its quiet vector, or set the timer anew if it has moved on."""
+        policy = self.policy
+        ended = self.watermark > session.end + policy.gap
+        if ended and self.record_clock > session.arrival + policy.linger:
+            self._close(session, CloseReason.INACTIVITY)
+            return
+        if self.watermark > session.end + policy.quiet and session.calls >= self._quiet_calls(session):
+            self._take(session, Occasion.QUIET)
+        if ended:
+            session.next_check = 0
+            self._sequence += 1
+            heapq.heappush(self._lingering, (session.arrival + policy.linger + 1, self._sequence, session))
+        else:
+            self._check(session)
+
+    def _take(self, session: Session, occasion: Occasion) -> None:
+        session.scored = session.calls
+        self._emit(session, occasion, None)
+
+    def _close(self, session: Session, reason: CloseReason) -> None:
+        del self.open[session.client]
+        session.deadline = CLOSED
+        self._emit(session, Occasion.CLOSED, reason)
+
+    def _evict(self) -> None:
+        """Close the longest idle one percent: looking for them costs O(open), so once for many."""
+        crowd = max(1, self.policy.max_open // 100)
+        for session in heapq.nsmallest(crowd, self.open.values(), key=_idleness):
+            self._close(session, CloseReason.EVICTED)
+
+
+def _idleness(session: Session) -> tuple[int, str]:
+    return session.end, session.client
+
+
+def _already_seen(session: Session, request_id: str) -> bool:
+    """Return whether the session has this request id among its last 16, and remember it."""
+    fingerprint = hashlib.blake2b(request_id.encode("utf-8", "surrogatepass"), digest_size=_REQUEST_ID_BYTES).digest()
+    known = session.requests
+    at = known.find(fingerprint)
+    while at >= 0:
+        if at % _REQUEST_ID_BYTES == 0:
+            return True
+        at = known.find(fingerprint, at + 1)
+    session.requests = (fingerprint + known)[: _REQUEST_ID_BYTES * _REMEMBERED_REQUESTS]
+    return False
