@@ -1,0 +1,235 @@
+"""Ensemble: gradient-boosted trees scored in numpy, equal to the scikit-learn estimator they were compiled from."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scorer.trees import Trees
+
+LOGIT = "logit"
+"""Link of a binary classifier: the trees' sum is the log-odds of the probability."""
+
+Matrix = NDArray[np.float64]
+Vector = NDArray[np.float64]
+
+_CHUNK = 1024
+"""Rows decided at once: a chunk's masks and leaf numbers stay in the processor's cache."""
+
+
+class Ensemble:
+    """A sum of decision trees with a link to a probability; immutable.
+
+    Scoring follows QuickScorer (Lucchese et al., SIGIR 2015): a tree's leaves are bits of a word, and every
+    comparison clears the bits of the leaves it makes unreachable. Here the comparisons of one feature are combined
+    beforehand: between two neighbouring thresholds their outcome is constant, so each (feature, interval) has one row
+    of words, the bits that survive in every tree; a further row per feature serves the missing value. Both outcomes of
+    a comparison clear bits, so after AND-ing a row per feature exactly one bit a tree is left: its leaf.
+
+    Leaf values are added in the order of the trees, starting with the baseline, as scikit-learn does: the raw scores
+    are the same bits.
+
+    Attributes:
+        trees: the trees as flat arrays.
+        baseline: raw score before any tree.
+        n_features: columns of a row.
+        link: how a raw score becomes a probability; only LOGIT.
+        expected: mean raw score over the training rows, the base of explanations.
+    """
+
+    def __init__(self, trees: Trees, baseline: float, n_features: int, link: str = LOGIT) -> None:
+        if link != LOGIT:
+            raise ValueError(f"link {link!r} is not supported, expected {LOGIT!r}")
+        if not math.isfinite(baseline):
+            raise ValueError(f"baseline {baseline} is not finite")
+        self.trees = trees
+        self.baseline = baseline
+        self.n_features = n_features
+        self.link = link
+        self.expected = _expected(trees, baseline)
+        self._bounds, self._columns = _intervals(trees, n_features)
+        self._masks = _masks(trees, self._bounds, n_features)
+        self._one = self._masks.dtype.type(1)
+        leaves = trees.leaves
+        # The baseline is the one leaf of a tree before the first.
+        self._values = np.concatenate(([baseline], trees.value[leaves]))
+        sizes = trees.leaf_last[trees.starts[:-1]] + 1
+        self._offsets = np.concatenate(([0], 1 + np.cumsum(sizes) - sizes))
+
+    @classmethod
+    def from_estimator(cls, estimator: Any) -> "Ensemble":
+        """Compile a fitted binary ``HistGradientBoostingClassifier`` with numerical features.
+
+        Reads the fitted attributes only, so that scikit-learn need not be installed.
+
+        Raises:
+            ValueError: the estimator is not binary, has categorical features, or trees of more than 64 leaves.
+        """
+        rounds = estimator._predictors  # noqa: SLF001 -- scikit-learn has no public access to fitted trees
+        baseline = np.asarray(estimator._baseline_prediction, dtype=np.float64)  # noqa: SLF001 -- same
+        if baseline.size != 1 or any(len(trees) != 1 for trees in rounds) or len(estimator.classes_) != 2:
+            raise ValueError("only binary classifiers can be compiled: one tree a boosting round, two classes")
+        n_features = int(estimator.n_features_in_)
+        trees = Trees.from_nodes([trees[0].nodes for trees in rounds], n_features)
+        return cls(trees, float(baseline.item()), n_features)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return plain arrays, enough for ``from_arrays`` to build an equal ensemble."""
+        return {
+            "link": np.array(self.link),
+            "n_features": np.array(self.n_features, dtype=np.int32),
+            "baseline": np.array(self.baseline, dtype=np.float64),
+            **self.trees.to_arrays(),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Ensemble":
+        """Build an ensemble from the arrays of ``to_arrays``.
+
+        Raises:
+            ValueError: an array is missing, of another type or shape, or the trees are malformed.
+        """
+        n_features = int(_scalar(arrays, "n_features", "iu"))
+        if not 1 <= n_features <= 10_000:
+            raise ValueError(f"n_features {n_features} is outside 1 … 10000")
+        baseline = float(_scalar(arrays, "baseline", "f"))
+        link = str(_scalar(arrays, "link", "U"))
+        return cls(Trees.from_arrays(arrays, n_features), baseline, n_features, link)
+
+    def raw(self, rows: ArrayLike) -> Vector:
+        """Return the raw score (log-odds) of each row.
+
+        Args:
+            rows: shape (n, n_features); NaN where missing; infinities are compared as numbers.
+
+        Returns:
+            Shape (n,).
+
+        Raises:
+            ValueError: the rows are not a matrix of n_features columns.
+        """
+        matrix = self._matrix(rows)
+        if len(matrix) == 1:
+            return self._values.take(self._leaves_of_one(matrix[0])).cumsum()[-1:]
+        result = np.empty(len(matrix))
+        for start in range(0, len(matrix), _CHUNK):
+            chunk = matrix[start : start + _CHUNK]
+            values = self._values.take(self._leaves_of_many(chunk))
+            # Row after row of the transpose: the same order of summation for every sample.
+            np.add.reduce(np.ascontiguousarray(values.T), axis=0, out=result[start : start + len(chunk)])
+        return result
+
+    def probabilities(self, rows: ArrayLike) -> Vector:
+        """Return the probability of anomaly of each row, shape (n,); arguments and errors as ``raw``."""
+        raw = self.raw(rows)
+        if len(raw) == 1:
+            return np.array([_logistic(raw.item())])
+        # exp of a number that is not positive can't overflow.
+        shrunk = np.exp(-np.abs(raw))
+        return np.where(raw >= 0, 1.0, shrunk) / (1.0 + shrunk)
+
+    def intervals(self, row: Vector) -> NDArray[np.intp]:
+        """Return, per feature, the number of the (feature, interval) that the value lies in.
+
+        Numbers count over all features; missing values come last, after every interval. Also for matrices.
+        """
+        # Complex numbers sort by real part, then imaginary part, and those with NaN after all others: one search finds
+        # the interval of every feature at once.
+        keys = np.empty(row.shape, dtype=np.complex128)
+        keys.real = self._columns
+        keys.imag = row
+        return self._bounds.searchsorted(keys)
+
+    def _leaves_of_one(self, row: Vector) -> NDArray[np.intp]:
+        alive = np.bitwise_and.reduce(self._masks.take(self.intervals(row), axis=0))  # (trees + 1,)
+        return self._numbers(alive)
+
+    def _leaves_of_many(self, rows: Matrix) -> NDArray[np.intp]:
+        numbers = self.intervals(rows)  # (n, n_features)
+        alive = self._masks.take(numbers[:, 0], axis=0)  # (n, trees + 1)
+        for feature in range(1, self.n_features):
+            alive &= self._masks.take(numbers[:, feature], axis=0)
+        return self._numbers(alive)
+
+    def _numbers(self, alive: NDArray[Any]) -> NDArray[np.intp]:
+        """Return the position in the leaf values of the one bit that is left in each word."""
+        below: NDArray[np.uint8] = np.bitwise_count(alive - self._one)
+        return below + self._offsets
+
+    def _matrix(self, rows: ArrayLike) -> Matrix:
+        matrix = np.asarray(rows, dtype=np.float64)
+        if matrix.ndim != 2 or matrix.shape[1] != self.n_features:
+            raise ValueError(f"rows have shape {matrix.shape}, expected (n, {self.n_features})")
+        return matrix
+
+
+def _logistic(raw: float) -> float:
+    shrunk = math.exp(-abs(raw))
+    return (1.0 if raw >= 0 else shrunk) / (1.0 + shrunk)
+
+
+def _scalar(arrays: Mapping[str, NDArray[Any]], name: str, kinds: str) -> Any:
+    if name not in arrays:
+        raise ValueError(f"array {name!r} is missing")
+    array = np.asarray(arrays[name])
+    if array.shape != () or array.dtype.kind not in kinds:
+        raise ValueError(f"array {name!r} is {array.dtype} of shape {array.shape}, expected one value of kind {kinds}")
+    return array.item()
+
+
+def _expected(trees: Trees, baseline: float) -> float:
+    """Return the mean raw score over the training rows, by cover."""
+    leaves = trees.leaves
+    roots = trees.starts[trees.tree_of[leaves]]
+    return baseline + float(np.sum(trees.value[leaves] * trees.cover[leaves] / trees.cover[roots]))
+
+
+def _intervals(trees: Trees, n_features: int) -> tuple[NDArray[np.complex128], Vector]:
+    """Return the upper bound of every (feature, interval) as complex keys, and the features' numbers.
+
+    Each feature has the thresholds of its nodes as bounds, then +inf; at the end comes a NaN a feature.
+    """
+    inner = trees.inner
+    parts: list[NDArray[np.complex128]] = []
+    for feature in range(n_features):
+        finite = trees.threshold[inner[trees.feature[inner] == feature]]
+        bounds = np.append(np.unique(finite[finite < math.inf]), math.inf)
+        parts.append(_keys(np.full(len(bounds), float(feature)), bounds))
+    columns = np.arange(n_features, dtype=np.float64)
+    return np.concatenate([*parts, _keys(columns, np.full(n_features, math.nan))]), columns
+
+
+def _keys(features: Vector, bounds: Vector) -> NDArray[np.complex128]:
+    keys = np.empty(len(bounds), dtype=np.complex128)
+    keys.real, keys.imag = features, bounds
+    return keys
+
+
+def _masks(trees: Trees, bounds: NDArray[np.complex128], n_features: int) -> NDArray[Any]:
+    """Return the surviving leaves as bits, shape (intervals, 1 + trees); column 0 is the baseline's tree."""
+    widest = int(trees.leaf_last.max()) + 1
+    dtype = np.dtype(next(word for word in ("u1", "u2", "u4", "u8") if np.dtype(word).itemsize * 8 >= widest))
+    sizes = trees.leaf_last[trees.starts[:-1]] + 1
+    full = [1, *((1 << int(size)) - 1 for size in sizes)]
+    masks = np.tile(np.array(full, dtype=np.uint64), (len(bounds), 1))
+    owner = bounds.real.astype(np.intp)
+    values = len(bounds) - n_features  # rows of intervals; then one row a feature for the missing value
+    first = np.searchsorted(owner[:values], np.arange(n_features))
+    tree_of = trees.tree_of
+    for node in trees.inner:
+        feature, tree = trees.feature[node], 1 + tree_of[node]
+        not_left, not_right = (~_bits(trees, child[node]) for child in (trees.left, trees.right))
+        start, stop = first[feature], np.searchsorted(owner[:values], feature, "right")
+        split = start + 1 + np.searchsorted(bounds.imag[start:stop], trees.threshold[node])
+        masks[start:split, tree] &= not_right
+        masks[split:stop, tree] &= not_left
+        masks[values + feature, tree] &= not_right if trees.missing_left[node] else not_left
+    return masks.astype(dtype)
+
+
+def _bits(trees: Trees, node: int) -> np.uint64:
+    """Return the leaves below a node as bits of a word."""
+    first, last = int(trees.leaf_first[node]), int(trees.leaf_last[node])
+    return np.uint64((1 << (last + 1)) - (1 << first))
