@@ -1,0 +1,175 @@
+"""Settings of sessions, degree tables, routes, model and alerts."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import field_validator, model_validator
+
+from stream.sections.fields import Section, setting
+
+
+class SessionsSettings(Section):
+    """When a client's session begins and ends, and its bounds."""
+
+    gap_s: float = setting(
+        1800.0, "s, event time", "A session ends after this much silence; half an hour is the web's usual figure.", gt=0
+    )
+    max_duration_s: float = setting(
+        86_400.0, "s, event time", "A session is split at this age: monitors and crawlers never pause.", gt=0
+    )
+    max_calls: int = setting(10_000, "calls", "A session is split at this many calls, for the same reason.", ge=2)
+    max_edges: int = setting(
+        5000,
+        "edges",
+        "Further distinct transitions of one session are not kept: bounds the memory one client can take.",
+        ge=1,
+    )
+    max_open: int = setting(
+        1_000_000,
+        "sessions per worker",
+        "Above it the session idle for longest is closed early. A million takes about 2.6 GB; lower it to fit.",
+        ge=1,
+    )
+    lateness_s: float = setting(
+        30.0, "s, event time", "How far a partition's calls may be out of order before the watermark passes them.", ge=0
+    )
+    linger_s: float = setting(
+        60.0,
+        "s, record time",
+        "A session also stays open until this long after its last arrival, so that gateways that ship their logs "
+        "late do not cut sessions.",
+        ge=0,
+    )
+    quiet_s: float = setting(
+        60.0, "s, event time", "An open session is scored when it pauses this long: a short probe must not wait.", gt=0
+    )
+    first_vector_calls: int = setting(
+        8, "calls", "An open session is first scored at this many calls: fewer say too little.", ge=2
+    )
+    quiet_growth: float = setting(
+        0.125,
+        "share",
+        "A paused session is scored again only when its calls have grown by this share since its last vector: "
+        "bounds the vectors of a client that calls once a minute.",
+        ge=0,
+        le=1,
+    )
+    future_tolerance_s: float = setting(
+        300.0,
+        "s",
+        "A call this much later than its record's Kafka timestamp is a dead letter: one wrong clock would close "
+        "every session.",
+        ge=0,
+    )
+    idle_after_s: float = setting(
+        30.0,
+        "s, wall clock",
+        "A fully read partition with nothing new for this long lets the wall clock move its watermark, so that "
+        "its last sessions close.",
+        gt=0,
+    )
+    excluded_methods: tuple[str, ...] = setting(
+        ("HEAD", "OPTIONS"),
+        "HTTP methods",
+        "Calls with these are ignored: browsers send them by themselves (CORS), so they say nothing of behaviour.",
+    )
+
+    @field_validator("excluded_methods")
+    @classmethod
+    def _upper_case(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(method.upper() for method in value)
+
+    @model_validator(mode="after")
+    def _quiet_before_gap(self) -> Self:
+        if self.quiet_s >= self.gap_s:
+            raise ValueError(f"quiet_s ({self.quiet_s:g}) must be less than gap_s ({self.gap_s:g})")
+        return self
+
+
+class DegreesSettings(Section):
+    """The global degree tables: how often each endpoint is source and destination over all traffic."""
+
+    max_endpoints: int = setting(
+        10_000,
+        "endpoints per partition",
+        "Further endpoints count as the one node {overflow}: a scanner must not fill the memory.",
+        ge=1,
+    )
+    frozen: Path | None = setting(
+        None,
+        "file",
+        "JSON file of a final degree table to use instead of counting live: makes two runs comparable.",
+    )
+
+
+class RoutesSettings(Section):
+    """Which paths are one endpoint."""
+
+    pinned: tuple[str, ...] = setting(
+        (),
+        "route templates",
+        'Routes such as "/orders/{id}" or "GET /users/{name}" that win over the heuristics, which recognise ids only '
+        "where they look like ids.",
+    )
+    openapi: Path | None = setting(
+        None, "file", "OpenAPI description (JSON or YAML) of your API; its paths are pinned too."
+    )
+
+
+class ModelSettings(Section):
+    """The model bundle and its decision thresholds."""
+
+    bundle: str = setting(
+        "access-behaviour",
+        "name or path",
+        "Shipped bundle (access-behaviour, demo), or the folder or zip that gatewatch train wrote. The default is "
+        "trained on a public table; train your own for your traffic.",
+        min_length=1,
+    )
+    minimum_edges: int | None = setting(
+        None,
+        "edges",
+        "Below this many edges in the degree tables verdicts are learning and never alert. Unset: the bundle's.",
+        ge=0,
+    )
+    threshold_open: float | None = setting(
+        None, "score, 0 to 1", "Score from which an open session alerts. Unset: the bundle's.", ge=0, le=1
+    )
+    threshold_closed: float | None = setting(
+        None, "score, 0 to 1", "Score from which a closed session alerts. Unset: the bundle's.", ge=0, le=1
+    )
+
+
+class SeveritySettings(Section):
+    """Scores from which an alert is more than low."""
+
+    medium: float = setting(
+        0.7, "score, 0 to 1", "Alerts from this score are medium; below it they are low.", ge=0, le=1
+    )
+    high: float = setting(0.85, "score, 0 to 1", "Alerts from this score are high.", ge=0, le=1)
+    critical: float = setting(0.95, "score, 0 to 1", "Alerts from this score are critical.", ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if not self.medium <= self.high <= self.critical:
+            raise ValueError("medium, high and critical must not descend")
+        return self
+
+
+class AlertsSettings(Section):
+    """What becomes an alert, and what it says."""
+
+    cooldown_s: float = setting(
+        600.0,
+        "s, event time",
+        "After an alert further ones of the same client wait this long: one incident, one page. Suppressed ones are "
+        "counted.",
+        ge=0,
+    )
+    top_features: int = setting(5, "features", "Contributions listed in an alert: enough to see why at a glance.", ge=1)
+    evidence_transitions: int = setting(
+        5, "transitions", "Rarest transitions of the session listed in an alert as evidence.", ge=0
+    )
+    severity: SeveritySettings = setting(
+        SeveritySettings(), "scores", "Scores from which an alert is medium, high or critical."
+    )
