@@ -155,8 +155,9 @@ class Ensemble:
 
     def _numbers(self, alive: NDArray[Any]) -> NDArray[np.intp]:
         """Return the position in the leaf values of the one bit that is left in each word."""
-        below: NDArray[np.uint8] = np.bitwise_count(alive - self._one)
-        return below + self._offsets
+        below: NDArray[Any] = np.bitwise_count(alive - self._one)
+        positions: NDArray[np.intp] = below + self._offsets
+        return positions
 
     def _matrix(self, rows: ArrayLike) -> Matrix:
         matrix = np.asarray(rows, dtype=np.float64)
