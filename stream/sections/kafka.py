@@ -20,6 +20,8 @@ GOVERNED_PROPERTIES: Mapping[str, str] = {
     "enable.auto.offset.store": "offsets are committed together with the outputs",
     "enable.partition.eof": "idle partitions are recognised by it",
     "isolation.level": "reading aborted records would break exactly-once",
+    "default.topic.config": "set the topic's properties directly",
+    "logger": "set log.level and log.format instead",
     "partitioner": "a client's calls must reach one partition, whichever program wrote them",
 }
 """librdkafka properties that the user must not set, and what to do instead."""
