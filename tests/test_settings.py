@@ -62,7 +62,7 @@ def test_settings_are_frozen() -> None:
     settings = load_settings()
 
     with pytest.raises(ValueError, match="frozen"):
-        settings.sessions.gap_s = 1.0  # type: ignore[misc]  # the point of the test
+        settings.sessions.gap_s = 1.0
 
 
 @pytest.mark.parametrize(
