@@ -1,0 +1,161 @@
+"""RouteTemplates: which endpoint a call went to, ``GET /orders/{id}``, from its method, path and status.
+
+Three sources, the first that answers wins: the route that the gateway itself matched, a pinned route (settings, an
+OpenAPI file), and the rules of ``featurizer.segments``. Nothing is learned from traffic: a template learned on one
+worker would name another node on the next, and a collapse made later would rename nodes already counted.
+
+What a path goes through, as RFC 3986 and RFC 9110 read a request target: an absolute form loses scheme and authority;
+query, fragment and matrix parameters go; empty segments (double and trailing slashes) go; each segment is
+percent-decoded exactly once, so that ``%2F`` makes no segment; dot segments are resolved. Templates are written
+percent-encoded again, so that a template is a path with itself as template.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from sys import intern
+
+from featurizer.calls import UNMATCHED_ROUTE
+from featurizer.pins import ANY, METHODS, Pins
+from featurizer.segments import ID, MORE, decode_segment, encode_segment, segment_template
+
+OTHER_METHOD = "_OTHER"
+"""OpenTelemetry's name for every method that is not a known one."""
+
+MALFORMED_ROUTE = "{malformed}"
+"""Route of a call whose request target is none: empty, bytes of another protocol, a path without its slash."""
+
+AUTHORITY_ROUTE = "{authority}"
+"""Route of a CONNECT to a host and port."""
+
+MOST_SEGMENTS = 16
+LONGEST_TEMPLATE = 256
+"""A template is at most this long, plus ``/{more}``; a route of the gateway's own is cut here."""
+
+_CACHED_CALLS = 32_768
+_CACHED_SEGMENTS = 16_384
+_LONGEST_CACHED = 256  # characters: what clients send must not decide how much memory the caches take
+_ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_AUTHORITY = re.compile(r"[^/\s?#@]+:[0-9]{1,5}")
+_END_OF_PATH = re.compile("[?#]")
+_NO_ROUTE = frozenset({"", "-", "$default"})
+
+
+class RouteTemplates:
+    """The endpoint of a call: a pure function of the pinned routes and the call, with bounded caches.
+
+    Args:
+        pinned: routes that are known, ``/orders/{id}`` or ``GET /orders/{id}``; grammar and precedence in
+            ``featurizer.pins``.
+
+    Raises:
+        ValueError: names the pinned route that is wrong, and why.
+    """
+
+    def __init__(self, pinned: Sequence[str] = ()) -> None:
+        self._pins = Pins(pinned)
+        self._cached_endpoint = lru_cache(_CACHED_CALLS)(self._endpoint)
+
+    def endpoint(self, method: str, path: str, status: int, route: str | None = None) -> str:
+        """Return the endpoint of a call.
+
+        Args:
+            method: HTTP method in any case; one that is not known becomes ``_OTHER``.
+            path: request target as the client sent it: origin form, absolute form, authority form or ``*``.
+            status: HTTP response status code. A 404 without a pinned or own route goes to ``{unmatched}``, so that a
+                scanner mints no endpoints.
+            route: the route that the gateway matched; None, empty, ``-`` and ``$default`` mean none.
+        """
+        if "?" in path:
+            path = path[: path.index("?")]
+        if len(path) > _LONGEST_CACHED or (route is not None and len(route) > _LONGEST_CACHED):
+            return self._endpoint(method, path, status == 404, route)
+        return self._cached_endpoint(method, path, status == 404, route)
+
+    def template(self, path: str) -> str:
+        """Return the template of a path: its pinned route, of whatever method, or what the rules make of it."""
+        return self._route(None, path) or _heuristic(path)
+
+    def _endpoint(self, method: str, path: str, not_found: bool, route: str | None) -> str:  # noqa: FBT001 -- positional because it is a cache key
+        name = method.upper() if method.isascii() else OTHER_METHOD
+        if name not in METHODS:
+            name = OTHER_METHOD
+        template = _own_route(route) or self._route(name, path)
+        if template is None and not_found:
+            template = UNMATCHED_ROUTE
+        if template is None and name == "CONNECT" and _AUTHORITY.fullmatch(path):
+            template = AUTHORITY_ROUTE
+        return intern(f"{name} {template or _heuristic(path)}")
+
+    def _route(self, method: str | None, path: str) -> str | None:
+        if not self._pins:
+            return None
+        segments = _segments(path)
+        return None if segments is None else self._pins.find([_text(raw) for raw in segments], method)
+
+
+def _segments(target: str) -> list[str] | None:
+    """Return the raw segments of a request target, None when it has no path."""
+    path = _END_OF_PATH.split(target, maxsplit=1)[0]
+    if not path.startswith("/"):
+        absolute = _ABSOLUTE_FORM.match(path)
+        if not absolute:
+            return None
+        path = path[absolute.end() :]
+    segments: list[str] = []
+    for piece in path.split("/"):
+        raw = piece.partition(";")[0]
+        if not raw:
+            continue
+        if raw[0] in ".%" and (text := decode_segment(raw)) in {".", ".."}:
+            del segments[len(segments) - (text == "..") :]
+            continue
+        segments.append(raw)
+    return segments
+
+
+def _heuristic(target: str) -> str:
+    if target == "*":
+        return target
+    segments = _segments(target)
+    if segments is None:
+        return MALFORMED_ROUTE
+    written: list[str] = []
+    length = 0
+    for depth, raw in enumerate(segments):
+        if raw.isdecimal():  # spares the cache the commonest identifiers
+            text = ID
+        elif len(raw) <= _LONGEST_CACHED:
+            text = _cached_template(raw, depth == 0)
+        else:
+            text = _template(raw, depth == 0)
+        length += 1 + len(text)
+        if depth == MOST_SEGMENTS or length > LONGEST_TEMPLATE:
+            written.append(MORE)
+            break
+        written.append(text)
+    return "/" + "/".join(written)
+
+
+def _own_route(route: str | None) -> str | None:
+    """Return the gateway's route as a bounded, printable name; a method before it (AWS ``GET /pets``) is dropped."""
+    if route is None:
+        return None
+    route = route.strip()
+    method, space, path = route.partition(" ")
+    if space and (method.upper() in METHODS or method.upper() == ANY):
+        route = path.strip()
+    if route in _NO_ROUTE:
+        return None
+    return "".join(c if c.isprintable() and c != " " else "_" for c in route[:LONGEST_TEMPLATE])
+
+
+def _template(raw: str, first: bool) -> str:  # noqa: FBT001 -- positional because it is a cache key
+    return segment_template(decode_segment(raw), first=first)
+
+
+def _text(raw: str) -> str:
+    return encode_segment(decode_segment(raw))
+
+
+_cached_template = lru_cache(_CACHED_SEGMENTS)(_template)
