@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scorer.intervals import Intervals
 from scorer.trees import Trees
 
 LOGIT = "logit"
@@ -35,6 +36,7 @@ class Ensemble:
         trees: the trees as flat arrays.
         baseline: raw score before any tree.
         n_features: columns of a row.
+        intervals: the values that the trees can tell apart.
         link: how a raw score becomes a probability; only LOGIT.
         expected: mean raw score over the training rows, the base of explanations.
     """
@@ -49,8 +51,8 @@ class Ensemble:
         self.n_features = n_features
         self.link = link
         self.expected = _expected(trees, baseline)
-        self._bounds, self._columns = _intervals(trees, n_features)
-        self._masks = _masks(trees, self._bounds, n_features)
+        self.intervals = Intervals.of(trees, n_features)
+        self._masks = _masks(trees, self.intervals)
         self._one = self._masks.dtype.type(1)
         leaves = trees.leaves
         # The baseline is the one leaf of a tree before the first.
@@ -110,7 +112,7 @@ class Ensemble:
         Raises:
             ValueError: the rows are not a matrix of n_features columns.
         """
-        matrix = self._matrix(rows)
+        matrix = self.matrix(rows)
         if len(matrix) == 1:
             return self._values.take(self._leaves_of_one(matrix[0])).cumsum()[-1:]
         result = np.empty(len(matrix))
@@ -130,24 +132,12 @@ class Ensemble:
         shrunk = np.exp(-np.abs(raw))
         return np.where(raw >= 0, 1.0, shrunk) / (1.0 + shrunk)
 
-    def intervals(self, row: Vector) -> NDArray[np.intp]:
-        """Return, per feature, the number of the (feature, interval) that the value lies in.
-
-        Numbers count over all features; missing values come last, after every interval. Also for matrices.
-        """
-        # Complex numbers sort by real part, then imaginary part, and those with NaN after all others: one search finds
-        # the interval of every feature at once.
-        keys = np.empty(row.shape, dtype=np.complex128)
-        keys.real = self._columns
-        keys.imag = row
-        return self._bounds.searchsorted(keys)
-
     def _leaves_of_one(self, row: Vector) -> NDArray[np.intp]:
-        alive = np.bitwise_and.reduce(self._masks.take(self.intervals(row), axis=0))  # (trees + 1,)
+        alive = np.bitwise_and.reduce(self._masks.take(self.intervals.numbers(row), axis=0))  # (trees + 1,)
         return self._numbers(alive)
 
     def _leaves_of_many(self, rows: Matrix) -> NDArray[np.intp]:
-        numbers = self.intervals(rows)  # (n, n_features)
+        numbers = self.intervals.numbers(rows)  # (n, n_features)
         alive = self._masks.take(numbers[:, 0], axis=0)  # (n, trees + 1)
         for feature in range(1, self.n_features):
             alive &= self._masks.take(numbers[:, feature], axis=0)
@@ -159,7 +149,12 @@ class Ensemble:
         positions: NDArray[np.intp] = below + self._offsets
         return positions
 
-    def _matrix(self, rows: ArrayLike) -> Matrix:
+    def matrix(self, rows: ArrayLike) -> Matrix:
+        """Return the rows as a matrix of floats.
+
+        Raises:
+            ValueError: the rows are not a matrix of n_features columns.
+        """
         matrix = np.asarray(rows, dtype=np.float64)
         if matrix.ndim != 2 or matrix.shape[1] != self.n_features:
             raise ValueError(f"rows have shape {matrix.shape}, expected (n, {self.n_features})")
@@ -187,46 +182,20 @@ def _expected(trees: Trees, baseline: float) -> float:
     return baseline + float(np.sum(trees.value[leaves] * trees.cover[leaves] / trees.cover[roots]))
 
 
-def _intervals(trees: Trees, n_features: int) -> tuple[NDArray[np.complex128], Vector]:
-    """Return the upper bound of every (feature, interval) as complex keys, and the features' numbers.
-
-    Each feature has the thresholds of its nodes as bounds, then +inf; at the end comes a NaN a feature.
-    """
-    inner = trees.inner
-    parts: list[NDArray[np.complex128]] = []
-    for feature in range(n_features):
-        finite = trees.threshold[inner[trees.feature[inner] == feature]]
-        bounds = np.append(np.unique(finite[finite < math.inf]), math.inf)
-        parts.append(_keys(np.full(len(bounds), float(feature)), bounds))
-    columns = np.arange(n_features, dtype=np.float64)
-    return np.concatenate([*parts, _keys(columns, np.full(n_features, math.nan))]), columns
-
-
-def _keys(features: Vector, bounds: Vector) -> NDArray[np.complex128]:
-    keys = np.empty(len(bounds), dtype=np.complex128)
-    keys.real, keys.imag = features, bounds
-    return keys
-
-
-def _masks(trees: Trees, bounds: NDArray[np.complex128], n_features: int) -> NDArray[Any]:
+def _masks(trees: Trees, intervals: Intervals) -> NDArray[Any]:
     """Return the surviving leaves as bits, shape (intervals, 1 + trees); column 0 is the baseline's tree."""
     widest = int(trees.leaf_last.max()) + 1
     dtype = np.dtype(next(word for word in ("u1", "u2", "u4", "u8") if np.dtype(word).itemsize * 8 >= widest))
     sizes = trees.leaf_last[trees.starts[:-1]] + 1
     full = [1, *((1 << int(size)) - 1 for size in sizes)]
-    masks = np.tile(np.array(full, dtype=np.uint64), (len(bounds), 1))
-    owner = bounds.real.astype(np.intp)
-    values = len(bounds) - n_features  # rows of intervals; then one row a feature for the missing value
-    first = np.searchsorted(owner[:values], np.arange(n_features))
+    masks = np.tile(np.array(full, dtype=np.uint64), (intervals.count, 1))
     tree_of = trees.tree_of
     for node in trees.inner:
-        feature, tree = trees.feature[node], 1 + tree_of[node]
+        feature, tree, split = trees.feature[node], 1 + tree_of[node], intervals.split[node]
         not_left, not_right = (~_bits(trees, child[node]) for child in (trees.left, trees.right))
-        start, stop = first[feature], np.searchsorted(owner[:values], feature, "right")
-        split = start + 1 + np.searchsorted(bounds.imag[start:stop], trees.threshold[node])
-        masks[start:split, tree] &= not_right
-        masks[split:stop, tree] &= not_left
-        masks[values + feature, tree] &= not_right if trees.missing_left[node] else not_left
+        masks[intervals.first[feature] : split + 1, tree] &= not_right
+        masks[split + 1 : intervals.last[feature] + 1, tree] &= not_left
+        masks[intervals.missing(feature), tree] &= not_right if trees.missing_left[node] else not_left
     return masks.astype(dtype)
 
 
