@@ -4,6 +4,7 @@ While a session is open its graph is one dict of packed edges, kept by ``featuri
 local degrees are derived when a vector is taken. CallGraph is the same graph by endpoint name, for requests and tools.
 """
 
+import heapq
 import math
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Sequence
@@ -67,6 +68,27 @@ def measure_packed(edges: Collection[int], last_node: int, table: DegreeTable) -
         [read_destination[links[destination]] for destination in destinations],
         n_apis,
     )
+
+
+def rarest(edges: Iterable[int], most: int, table: DegreeTable) -> list[tuple[str, str, float]]:
+    """Return the edges least to be expected, as (source, destination, expected), the rarest first.
+
+    ``expected`` is how often the edge would occur over all sessions if sources and destinations were independent:
+    g_out(source) x g_in(destination) / total edges.
+
+    Args:
+        edges: packed edges.
+        most: how many to return.
+        table: the partition's table that numbered the endpoints.
+    """
+    names, links, overall = table.names, table.links, table.overall
+    total = max(1, overall.total_edges)
+    found = []
+    for edge in edges:
+        source, destination = edge >> EDGE_BITS, edge & DESTINATION_MASK
+        common = overall.read_source[links[source]] * overall.read_destination[links[destination]]
+        found.append((common / total, names[source], names[destination]))
+    return [(source, destination, expected) for expected, source, destination in heapq.nsmallest(most, found)]
 
 
 class CallGraph:

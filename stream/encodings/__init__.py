@@ -1,0 +1,1 @@
+"""Encodings of an Alert for the systems that consume it."""

@@ -1,0 +1,302 @@
+"""Alert: a verdict that somebody should look at, with the reasons; and the policy that decides which verdicts are.
+
+An early alert is raised for an open session, a closing alert at its end: at most one of each per session and model.
+Policy (frozen limits) and history (what was alerted when) are apart; time is always the sessions' event time, so a
+replay of the log raises the same alerts.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from featurizer.features import FeatureVector, Occasion
+from scorer.verdicts import Verdict
+
+
+class AlertKind(StrEnum):
+    """When in a session's life its alert was raised."""
+
+    EARLY = "early"
+    CLOSING = "closing"
+
+
+class Severity(StrEnum):
+    """How urgent an alert is."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Direction(StrEnum):
+    """Where a value lies against the usual range."""
+
+    BELOW = "below"
+    WITHIN = "within"
+    ABOVE = "above"
+    MISSING = "missing"
+
+
+class Contribution(msgspec.Struct, frozen=True):
+    """What one feature did to the score.
+
+    Attributes:
+        feature: name in the FeatureSchema.
+        meaning: the feature in words.
+        value: value as the model saw it (degrees normalised); None where missing.
+        usual_low: 5 % quantile of the benign training sessions.
+        usual_high: 95 % quantile of the benign training sessions.
+        direction: where the value lies against that range.
+        contribution: SHAP value, log-odds; positive raises the score.
+    """
+
+    feature: str
+    meaning: str
+    value: float | None
+    usual_low: float
+    usual_high: float
+    direction: Direction
+    contribution: float
+
+
+class Transition(msgspec.Struct, frozen=True):
+    """A rare transition of the session.
+
+    Attributes:
+        source: endpoint called first.
+        destination: endpoint called next.
+        expected: times this edge would be expected over all sessions if sources and destinations were independent:
+            g_out(source) x g_in(destination) / total edges.
+    """
+
+    source: str
+    destination: str
+    expected: float
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Where in the log a score was taken, and when that was. Times are epoch milliseconds.
+
+    Attributes:
+        topic: topic of the input.
+        partition: partition of the input.
+        offset: offset of the call that the score was taken at.
+        call_time: greatest event time seen by then: for an early alert, the time of that call.
+        record_time: greatest Kafka timestamp seen by then.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    call_time: int
+    record_time: int
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """An explained anomaly. Times are epoch milliseconds.
+
+    Attributes:
+        uid: deterministic: a consumer that sees it twice has seen one alert.
+        kind: early (the session is open) or closing.
+        severity: from the score by the policy's table.
+        client: identity of the caller.
+        session_id: deterministic id of the session.
+        start: event time of the session's first call.
+        end: event time of its latest call.
+        calls: number of calls so far.
+        score: probability of anomaly.
+        threshold: score from which this kind alerts.
+        model: uid of the model bundle.
+        message: a sentence for a person.
+        contributions: features that raised the score most, first the strongest.
+        transitions: rarest transitions of the session, first the rarest.
+        capped: the session had reached a limit, so its graph is incomplete and the score less certain.
+        position: where in the log the score was taken.
+    """
+
+    uid: str
+    kind: AlertKind
+    severity: Severity
+    client: str
+    session_id: str
+    start: int
+    end: int
+    calls: int
+    score: float
+    threshold: float
+    model: str
+    message: str
+    contributions: tuple[Contribution, ...]
+    transitions: tuple[Transition, ...]
+    capped: bool
+    position: Position
+
+
+class AlertPolicy(msgspec.Struct, frozen=True):
+    """Limits of alerting. Meaning and defaults: settings ``alerts``."""
+
+    cooldown: int = 600_000
+    top_features: int = 5
+    evidence_transitions: int = 5
+    medium: float = 0.7
+    high: float = 0.85
+    critical: float = 0.95
+
+    def severity(self, score: float) -> Severity:
+        """Return the severity of a score."""
+        if score >= self.critical:
+            return Severity.CRITICAL
+        if score >= self.high:
+            return Severity.HIGH
+        return Severity.MEDIUM if score >= self.medium else Severity.LOW
+
+
+class Decision(StrEnum):
+    """What the policy makes of a verdict."""
+
+    ALERT = "alert"
+    NORMAL = "normal"
+    REPEATED = "repeated"
+    """This session already has an alert of this kind."""
+    COOLDOWN = "cooldown"
+    """The client was alerted a short while ago, in another session."""
+
+
+class AlertHistory:
+    """When each client was last alerted, and in which session; the mutable half of the policy."""
+
+    def __init__(self, policy: AlertPolicy) -> None:
+        self.policy = policy
+        self._last: dict[str, tuple[int, str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def decide(self, verdict: Verdict, vector: FeatureVector, *, early: bool, closing: bool) -> Decision:
+        """Decide on a verdict and, when it alerts, start the client's cooldown.
+
+        Args:
+            verdict: the judgement.
+            vector: the vector judged; its ``end`` is the time.
+            early: the session already has an early alert.
+            closing: the session already has a closing alert.
+        """
+        if not verdict.anomalous:
+            return Decision.NORMAL
+        if closing if verdict.occasion == Occasion.CLOSED else (early or closing):
+            return Decision.REPEATED
+        last = self._last.get(vector.client)
+        if last is not None and last[1] != vector.session_id and vector.end - last[0] < self.policy.cooldown:
+            return Decision.COOLDOWN
+        self._last.pop(vector.client, None)  # re-inserted at the end: the dict stays ordered by time of alert
+        self._last[vector.client] = (vector.end, vector.session_id)
+        return Decision.ALERT
+
+    def forget(self, watermark: int) -> None:
+        """Drop clients whose cooldown lies before the watermark, so that memory stays bounded."""
+        while self._last:
+            client, (time, _) = next(iter(self._last.items()))
+            if time + self.policy.cooldown >= watermark:
+                return
+            del self._last[client]
+
+
+def alert_kind(occasion: str) -> AlertKind:
+    """Return the kind of alert that a vector of this occasion can raise."""
+    return AlertKind.CLOSING if occasion == Occasion.CLOSED else AlertKind.EARLY
+
+
+def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the call
+    *,
+    vector: FeatureVector,
+    verdict: Verdict,
+    policy: AlertPolicy,
+    contributions: Iterable[Contribution],
+    transitions: Iterable[Transition],
+    capped: bool,
+    position: Position,
+) -> Alert:
+    """Put an alert together.
+
+    Args:
+        vector: the vector that was judged.
+        verdict: the judgement.
+        policy: severity table and how many contributions to name.
+        contributions: of every feature.
+        transitions: rarest transitions of the session, the rarest first.
+        capped: whether the session's graph is incomplete.
+        position: where in the log the vector was taken.
+    """
+    kind = alert_kind(vector.occasion)
+    top = strongest(contributions, policy.top_features)
+    return Alert(
+        uid=alert_uid(vector.client, vector.session_id, kind, verdict.model),
+        kind=kind,
+        severity=policy.severity(verdict.score),
+        client=vector.client,
+        session_id=vector.session_id,
+        start=vector.start,
+        end=vector.end,
+        calls=vector.calls,
+        score=verdict.score,
+        threshold=verdict.threshold,
+        model=verdict.model,
+        message=message_of(vector, top),
+        contributions=top,
+        transitions=tuple(transitions),
+        capped=capped,
+        position=position,
+    )
+
+
+def alert_uid(client: str, session_id: str, kind: AlertKind, model: str) -> str:
+    """Return the deterministic id of an alert."""
+    name = f"{client}\0{session_id}\0{kind}\0{model}"
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def direction_of(value: float | None, low: float, high: float) -> Direction:
+    """Return where a value lies against the usual range."""
+    if value is None:
+        return Direction.MISSING
+    if value < low:
+        return Direction.BELOW
+    return Direction.ABOVE if value > high else Direction.WITHIN
+
+
+def strongest(contributions: Iterable[Contribution], most: int) -> tuple[Contribution, ...]:
+    """Return the contributions that raised the score, the strongest first."""
+    raising = [item for item in contributions if item.contribution > 0]
+    return tuple(sorted(raising, key=lambda item: (-item.contribution, item.feature))[:most])
+
+
+def message_of(vector: FeatureVector, contributions: Sequence[Contribution]) -> str:
+    """Return what happened and why it is unusual, as a sentence for a person."""
+    seconds = (vector.end - vector.start) / 1000
+    calls = "1 call" if vector.calls == 1 else f"{vector.calls} calls"
+    state = "made" if vector.occasion == Occasion.CLOSED else "has made"
+    what = f"Client {vector.client} {state} {calls} in {_duration(seconds)}"
+    unusual = [item for item in contributions if item.direction in (Direction.ABOVE, Direction.BELOW)]
+    # A value inside the usual range can still raise the score, in combination; say so rather than nothing.
+    reasons = "; ".join(_reason(item) for item in (unusual or contributions)[:3])
+    return f"{what}. {reasons}." if reasons else f"{what}."
+
+
+def _reason(item: Contribution) -> str:
+    usual = f"usually {_number(item.usual_low)} to {_number(item.usual_high)}"
+    if item.value is None:
+        return f"{item.meaning}: none ({usual})"
+    return f"{item.meaning}: {_number(item.value)} ({usual})"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2g}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

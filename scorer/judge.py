@@ -1,0 +1,89 @@
+"""Judge: a model bundle applied to feature vectors; verdicts for all, explanations for the few that alert."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from featurizer.features import FeatureSchema, FeatureVector, Occasion, matrix_of, normalise
+from scorer.alerts import Contribution, direction_of
+from scorer.bundle import ModelBundle
+from scorer.explanation import contributions
+from scorer.verdicts import Readiness, Verdict
+
+
+class Judge:
+    """Scores vectors with one bundle.
+
+    Args:
+        bundle: the model.
+        schema: the feature schema that vectors follow.
+        minimum_edges: edges the degree tables need before a verdict is ready; the bundle's own when None.
+        threshold_open: score from which an open session is anomalous; the bundle's own when None.
+        threshold_closed: likewise for a closed session.
+    """
+
+    def __init__(
+        self,
+        bundle: ModelBundle,
+        schema: FeatureSchema,
+        *,
+        minimum_edges: int | None = None,
+        threshold_open: float | None = None,
+        threshold_closed: float | None = None,
+    ) -> None:
+        own = bundle.manifest.thresholds
+        self.bundle = bundle
+        self.schema = schema
+        self.minimum_edges = bundle.manifest.minimum_edges if minimum_edges is None else minimum_edges
+        self.threshold_open = own["open"] if threshold_open is None else threshold_open
+        self.threshold_closed = own["closed"] if threshold_closed is None else threshold_closed
+
+    def verdicts(self, vectors: Sequence[FeatureVector]) -> list[Verdict]:
+        """Return one verdict per vector.
+
+        Raises:
+            ValueError: a vector follows another schema.
+        """
+        if not vectors:
+            return []
+        totals = np.array([vector.total_edges for vector in vectors], dtype=np.float64)
+        scores = self.bundle.score(matrix_of(vectors, self.schema), totals)
+        return [self._verdict(vector, score) for vector, score in zip(vectors, scores.tolist(), strict=True)]
+
+    def explain(self, vector: FeatureVector) -> tuple[Contribution, ...]:
+        """Return what each feature did to a vector's score, in schema order (exact TreeSHAP, log-odds)."""
+        bundle = self.bundle
+        total = np.array([vector.total_edges], dtype=np.float64)
+        row = normalise(matrix_of([vector], self.schema), total, bundle.manifest.reference_edges, self.schema)
+        shap, _ = contributions(bundle.ensemble, row)
+        return tuple(
+            self._contribution(index, value, effect)
+            for index, (value, effect) in enumerate(zip(row[0].tolist(), shap[0].tolist(), strict=True))
+        )
+
+    def _verdict(self, vector: FeatureVector, score: float) -> Verdict:
+        ready = vector.total_edges >= self.minimum_edges
+        return Verdict(
+            session_id=vector.session_id,
+            occasion=vector.occasion,
+            model=self.bundle.uid,
+            score=score,
+            threshold=self.threshold_closed if vector.occasion is Occasion.CLOSED else self.threshold_open,
+            readiness=Readiness.READY if ready else Readiness.LEARNING,
+            total_edges=vector.total_edges,
+            minimum_edges=self.minimum_edges,
+        )
+
+    def _contribution(self, index: int, value: float, effect: float) -> Contribution:
+        low, high = self.bundle.reference.usual_range(index)
+        feature = self.schema.features[index]
+        known = None if np.isnan(value) else value
+        return Contribution(
+            feature=feature.name,
+            meaning=feature.meaning,
+            value=known,
+            usual_low=low,
+            usual_high=high,
+            direction=direction_of(known, low, high),
+            contribution=effect,
+        )

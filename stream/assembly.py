@@ -1,0 +1,138 @@
+"""Assembly: builds the pipeline that settings describe; the one place that reads settings for it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from featurizer.degrees import DegreeSnapshot
+from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.routes import RouteTemplates
+from featurizer.sessions import SessionPolicy
+from scorer.alerts import AlertPolicy
+from scorer.bundle import ModelBundle
+from scorer.judge import Judge
+from stream.adapters import decoder
+from stream.openapi import read_openapi
+from stream.pipeline import Decode, Detector, Normaliser
+from stream.settings import Settings
+from stream.errors import SettingsError
+
+SCHEMA = ACCESS_BEHAVIOUR_V1
+"""The features that are computed."""
+
+
+def session_policy(settings: Settings) -> SessionPolicy:
+    """Return the limits of sessions, seconds turned into milliseconds."""
+    own = settings.sessions
+    return SessionPolicy(
+        gap=_ms(own.gap_s),
+        max_duration=_ms(own.max_duration_s),
+        max_calls=own.max_calls,
+        max_edges=own.max_edges,
+        max_open=own.max_open,
+        lateness=_ms(own.lateness_s),
+        linger=_ms(own.linger_s),
+        quiet=_ms(own.quiet_s),
+        first_vector_calls=own.first_vector_calls,
+        quiet_growth=own.quiet_growth,
+        future_tolerance=_ms(own.future_tolerance_s),
+    )
+
+
+def alert_policy(settings: Settings) -> AlertPolicy:
+    """Return the limits of alerting."""
+    own = settings.alerts
+    return AlertPolicy(
+        cooldown=_ms(own.cooldown_s),
+        top_features=own.top_features,
+        evidence_transitions=own.evidence_transitions,
+        medium=own.severity.medium,
+        high=own.severity.high,
+        critical=own.severity.critical,
+    )
+
+
+def route_templates(settings: Settings) -> RouteTemplates:
+    """Return the route templates: pinned ones and those of the OpenAPI file first.
+
+    Raises:
+        SettingsError: a pin or the file is wrong.
+    """
+    try:
+        described = read_openapi(settings.routes.openapi) if settings.routes.openapi else []
+        return RouteTemplates([*settings.routes.pinned, *described])
+    except (ValueError, OSError) as error:
+        raise SettingsError([f"routes: {error}"]) from error
+
+
+def frozen_degrees(path: Path | None) -> DegreeSnapshot | None:
+    """Return the degree table of a file that ``gatewatch replay --degrees-out`` wrote; None without a file.
+
+    Raises:
+        SettingsError: the file is missing or no degree table.
+    """
+    if path is None:
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=DegreeSnapshot)
+    except (OSError, msgspec.DecodeError) as error:
+        raise SettingsError(
+            [f"degrees.frozen: {path}: {error}; write one with `gatewatch replay --degrees-out FILE`"]
+        ) from error
+
+
+def judge(settings: Settings, bundle: ModelBundle) -> Judge:
+    """Return the model with the settings' overrides."""
+    own = settings.model
+    return Judge(
+        bundle,
+        SCHEMA,
+        minimum_edges=own.minimum_edges,
+        threshold_open=own.threshold_open,
+        threshold_closed=own.threshold_closed,
+    )
+
+
+def normaliser(settings: Settings) -> Normaliser:
+    """Return the pipeline's first step over the inputs that are not keyed by client."""
+    routes = route_templates(settings)
+    return Normaliser({own.topic: decoder(own.format, routes) for own in settings.inputs if not own.keyed})
+
+
+def detector(settings: Settings, bundle: ModelBundle, decoders: Mapping[str, Decode | None] | None = None) -> Detector:
+    """Return the pipeline's later steps over normalised calls and the inputs keyed by client.
+
+    Args:
+        settings: limits and names.
+        bundle: the model.
+        decoders: how to read each source, when it is not the settings' topics that are read.
+    """
+    if decoders is None:
+        decoders = detect_decoders(settings)
+    return Detector(
+        decoders,
+        sessions=session_policy(settings),
+        alerts=alert_policy(settings),
+        judge=judge(settings, bundle),
+        schema=SCHEMA,
+        max_endpoints=settings.degrees.max_endpoints,
+        excluded_methods=settings.sessions.excluded_methods,
+        frozen=frozen_degrees(settings.degrees.frozen),
+    )
+
+
+def detect_decoders(settings: Settings) -> dict[str, Decode | None]:
+    """Return how the role detect reads each of its topics; None for calls in wire form."""
+    routes = route_templates(settings)
+    decoders: dict[str, Decode | None] = {
+        own.topic: None if own.format == "api-call" else decoder(own.format, routes)
+        for own in settings.inputs
+        if own.keyed
+    }
+    decoders[settings.topics.api_calls] = None
+    return decoders
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

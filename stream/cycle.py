@@ -1,0 +1,201 @@
+"""Cycle: what one transaction makes durable; and the two ways of making it so."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import TopicPartition as Offset
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+
+from stream.pipeline import Batch
+from stream.records import TopicPartition
+from stream.wire import Outgoing
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Cycle:
+    """Outputs of one or more batches with the positions they lead to.
+
+    Attributes:
+        outgoing: records to produce, in order.
+        positions: next offset to read, by input partition.
+        batches: the batches, for the metrics once they are durable.
+    """
+
+    outgoing: list[Outgoing] = field(default_factory=list)
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
+    batches: list[Batch] = field(default_factory=list)
+
+    def add(self, batch: Batch, outgoing: Iterable[Outgoing]) -> None:
+        """Add a batch with its encoded outputs."""
+        self.outgoing += outgoing
+        self.positions.update(batch.positions)
+        self.batches.append(batch)
+
+    @property
+    def empty(self) -> bool:
+        """True when there is nothing to make durable."""
+        return not self.outgoing and not self.positions
+
+    def offsets(self) -> list[Offset]:
+        """Return the positions as the client library wants them."""
+        return [Offset(name.topic, name.partition, offset) for name, offset in self.positions.items()]
+
+
+class DeliveryError(Exception):
+    """Outputs could not be made durable; the worker must stop, and a restart resumes from the last commit."""
+
+
+class Delivery(Protocol):
+    """A way of making a cycle durable."""
+
+    def start(self) -> None:
+        """Connect.
+
+        Raises:
+            DeliveryError: the broker does not answer or refuses.
+        """
+
+    def deliver(self, cycle: Cycle, consumer: Consumer) -> None:
+        """Make a cycle durable; returns when it is.
+
+        Raises:
+            DeliveryError: it could not be.
+        """
+
+
+class Transactions:
+    """exactly_once: outputs and offsets in one Kafka transaction, fenced by the consumer group's generation (KIP-447).
+
+    Args:
+        config: producer configuration with a transactional id.
+        timeout_s: how long one step may be retried.
+    """
+
+    def __init__(self, config: dict[str, Any], timeout_s: float) -> None:
+        self._producer = Producer(config)
+        self._timeout_s = timeout_s
+
+    def start(self) -> None:
+        """Register the transactional id, which also aborts what a killed predecessor left open."""
+        try:
+            self._retrying(self._producer.init_transactions, self._timeout_s)
+        except KafkaException as error:
+            raise _refused("transactions could not be initialised", error) from error
+
+    def deliver(self, cycle: Cycle, consumer: Consumer) -> None:
+        """Produce and commit; an aborted transaction is repeated from the cycle, which is kept until it is durable."""
+        abortable = retry_if_exception(_abortable)
+        retrying = Retrying(
+            retry=abortable,
+            stop=stop_after_delay(self._timeout_s),
+            wait=wait_exponential(0.05, max=2),
+            before_sleep=lambda _: self._abort(),
+            reraise=True,
+        )
+        try:
+            retrying(self._transaction, cycle, consumer)
+        except KafkaException as error:
+            raise _refused("a transaction failed", error) from error
+
+    def _transaction(self, cycle: Cycle, consumer: Consumer) -> None:
+        producer = self._producer
+        producer.begin_transaction()
+        produce_all(producer, cycle.outgoing)
+        if cycle.positions:
+            metadata = consumer.consumer_group_metadata()
+            self._retrying(producer.send_offsets_to_transaction, cycle.offsets(), metadata, self._timeout_s)
+        self._retrying(producer.commit_transaction, self._timeout_s)
+
+    def _abort(self) -> None:
+        log.warning("transaction aborted; repeating it")
+        self._retrying(self._producer.abort_transaction, self._timeout_s)
+
+    def _retrying(self, call: Any, *arguments: Any) -> None:
+        """Repeat a call of the transactional API for as long as its errors say that helps."""
+        retrying = Retrying(
+            retry=retry_if_exception(_retriable),
+            stop=stop_after_delay(self._timeout_s),
+            wait=wait_exponential(0.02, max=1),
+            reraise=True,
+        )
+        retrying(call, *arguments)
+
+
+class Flushes:
+    """at_least_once: wait for every delivery report, then commit the offsets.
+
+    Args:
+        config: producer configuration without a transactional id.
+        timeout_s: how long a flush may take.
+    """
+
+    def __init__(self, config: dict[str, Any], timeout_s: float) -> None:
+        self._producer = Producer(config)
+        self._timeout_s = timeout_s
+        self._failures: list[KafkaError] = []
+
+    def start(self) -> None:
+        """Do nothing: a plain producer connects when it first produces."""
+
+    def deliver(self, cycle: Cycle, consumer: Consumer) -> None:
+        """Produce, wait for every report, commit."""
+        self._failures.clear()
+        produce_all(self._producer, cycle.outgoing, self._reported)
+        undelivered = self._producer.flush(self._timeout_s)
+        if undelivered or self._failures:
+            why = str(self._failures[0]) if self._failures else f"no answer within {self._timeout_s:g} s"
+            raise DeliveryError(f"{undelivered + len(self._failures)} outputs were not delivered: {why}")
+        if cycle.positions:
+            try:
+                consumer.commit(offsets=cycle.offsets(), asynchronous=False)
+            except KafkaException as error:
+                raise _refused("offsets could not be committed", error) from error
+
+    def _reported(self, error: KafkaError | None, _: Any) -> None:
+        if error is not None:
+            self._failures.append(error)
+
+
+def produce_all(producer: Producer, outgoing: Iterable[Outgoing], reported: Any = None) -> None:
+    """Hand records to the producer, waiting for room when its queue is full."""
+    produce, report = producer.produce, {} if reported is None else {"on_delivery": reported}
+    for record in outgoing:
+        arguments: dict[str, Any] = {"key": record.key, "value": record.value, **report}
+        if record.headers:
+            arguments["headers"] = list(record.headers)
+        if record.timestamp > 0:
+            arguments["timestamp"] = record.timestamp
+        while True:
+            try:
+                produce(record.topic, **arguments)
+                break
+            except BufferError:
+                producer.poll(0.05)
+    producer.poll(0)
+
+
+def _error(error: BaseException) -> KafkaError | None:
+    return error.args[0] if isinstance(error, KafkaException) and isinstance(error.args[0], KafkaError) else None
+
+
+def _retriable(error: BaseException) -> bool:
+    kafka_error = _error(error)
+    return kafka_error is not None and bool(kafka_error.retriable())
+
+
+def _abortable(error: BaseException) -> bool:
+    kafka_error = _error(error)
+    return kafka_error is not None and bool(kafka_error.txn_requires_abort())
+
+
+def _refused(what: str, error: KafkaException) -> DeliveryError:
+    kafka_error = _error(error)
+    advice = "restart this worker; it resumes from the last commit"
+    if kafka_error is not None and kafka_error.code() in {KafkaError._FENCED, KafkaError.PRODUCER_FENCED}:  # noqa: SLF001 -- the constant's name
+        advice = "another worker has taken over its partitions; restart this one to rejoin the group"
+    return DeliveryError(f"{what}: {error}; {advice}")

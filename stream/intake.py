@@ -1,0 +1,208 @@
+"""Intake: one consumer, one batch in flight, from the input topics to an agent's channel."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as Offset
+from mode import Service
+
+from stream.clock import now_ms
+from stream.outbox import Outbox
+from stream.pipeline import Batch
+from stream.records import Record, TopicPartition
+
+log = structlog.get_logger(__name__)
+
+_LONGEST_POLL_S = 0.05
+_IDLE_LOOK_S = 0.25
+
+
+@dataclass(slots=True)
+class Work:
+    """A batch of records on its way through the agents.
+
+    Attributes:
+        records: what was read.
+        idle: partitions fully read and without news, whose clocks follow the wall clock ``now``.
+        now: wall clock, epoch milliseconds.
+        batch: what it led to, as far as it has come.
+        done: set when the batch is in the outbox; carries the exception if an agent failed.
+    """
+
+    records: Sequence[Record]
+    idle: Sequence[TopicPartition]
+    now: int
+    done: asyncio.Future[None]
+    batch: Batch = field(default_factory=Batch)
+
+
+class Stage(Protocol):
+    """What the intake asks of the role it feeds, apart from work through the channel."""
+
+    def assign(self, names: Iterable[TopicPartition]) -> None:
+        """Start with partitions."""
+
+    def release(self, names: Iterable[TopicPartition]) -> Batch:
+        """Give partitions up; what that leads to is committed before another worker gets them."""
+
+    def drop(self, names: Iterable[TopicPartition]) -> None:
+        """Forget partitions that another worker already has."""
+
+
+class Intake(Service):
+    """Reads batches and waits for each to reach the outbox before it reads the next.
+
+    Args:
+        name: the role.
+        config: consumer configuration.
+        topics: what to subscribe to.
+        send: puts work into the first agent's channel.
+        stage: the role's state.
+        outbox: where outputs go.
+        batch_size: most records taken at once.
+        idle_after_s: seconds without news after which a fully read partition is idle.
+    """
+
+    def __init__(  # noqa: PLR0913 -- the parts of an intake, each named at the call
+        self,
+        name: str,
+        config: dict[str, Any],
+        topics: Sequence[str],
+        *,
+        send: Callable[[Work], Any],
+        stage: Stage,
+        outbox: Outbox,
+        batch_size: int,
+        idle_after_s: float,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.name = name
+        self.assigned: dict[TopicPartition, float] = {}
+        """Assigned partitions with the monotonic time of their last news."""
+        self.ready = False
+        self._consumer = Consumer(config)
+        self._topics = list(topics)
+        self._send = send
+        self._stage = stage
+        self._outbox = outbox
+        self._batch_size = batch_size
+        self._idle_after_s = idle_after_s
+        self._ends: dict[TopicPartition, int] = {}  # end offset of partitions that were read to it
+        self._next_idle_look = 0.0
+        self._reading: asyncio.Future[None] | None = None
+        # consume() blocks, and runs the rebalance callbacks; all use of the consumer's queue is in this thread.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"poll-{name}")
+
+    async def on_start(self) -> None:
+        """Connect the outbox, join the group, start to read."""
+        await self._outbox.start()
+        self._consumer.subscribe(
+            self._topics,
+            on_assign=lambda _, offsets: self._in_loop(self._on_assign, offsets),
+            on_revoke=lambda _, offsets: self._in_loop(self._on_revoke, offsets),
+            on_lost=lambda _, offsets: self._in_loop(self._on_lost, offsets),
+        )
+        self._reading = self.add_future(self._read())
+
+    async def on_stop(self) -> None:
+        """Finish the batch, commit, leave the group; the partitions' sessions are closed by the revocation."""
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+        if self.crashed:
+            return  # state may be ahead of what is durable: leave the offsets to the next owner
+        await self._outbox.commit(self._consumer)
+        await self._blocking(self._consumer.close)
+        log.info("left the group", role=self.name)
+
+    async def _read(self) -> None:
+        try:
+            while not self.should_stop:
+                timeout = min(_LONGEST_POLL_S, self._outbox.due_in)
+                messages = await self._blocking(self._consumer.consume, self._batch_size, timeout)
+                records = self._sort_out(messages)
+                idle = self._idle()
+                if records or idle:
+                    done = asyncio.get_running_loop().create_future()
+                    work = Work(records, idle, now_ms(), done)
+                    await self._send(work)
+                    await done
+                    self._note_news(work.batch)
+                await self._outbox.commit_when_due(self._consumer)
+        except Exception as error:
+            log.exception("the worker stops", role=self.name, error=str(error))
+            await self.crash(error)
+
+    def _sort_out(self, messages: Sequence[Any]) -> list[Record]:
+        """Return the records, and note partitions that have been read to their end.
+
+        Raises:
+            KafkaException: the consumer met an error that does not pass.
+        """
+        records: list[Record] = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                records.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- the constant's name
+                self._ends[TopicPartition(message.topic(), message.partition())] = message.offset()
+            elif error.fatal() or not error.retriable():
+                raise KafkaException(error)
+            else:
+                log.warning("consumer error, waiting", role=self.name, error=error.str())
+        return records
+
+    def _note_news(self, batch: Batch) -> None:
+        """Remember when partitions had news; one that was read beyond the end last reported is not at its end."""
+        now = time.monotonic()
+        for name, position in batch.positions.items():
+            self.assigned[name] = now
+            if self._ends.get(name, position) < position:
+                del self._ends[name]
+
+    def _idle(self) -> list[TopicPartition]:
+        now = time.monotonic()
+        if now < self._next_idle_look:
+            return []
+        self._next_idle_look = now + _IDLE_LOOK_S
+        return [
+            name for name in self._ends if name in self.assigned and now - self.assigned[name] >= self._idle_after_s
+        ]
+
+    async def _on_assign(self, names: list[TopicPartition]) -> None:
+        log.info("partitions assigned", role=self.name, partitions=[str(name) for name in names])
+        self._stage.assign(names)
+        now = time.monotonic()
+        self.assigned.update(dict.fromkeys(names, now))
+        self.ready = True
+
+    async def _on_revoke(self, names: list[TopicPartition]) -> None:
+        log.info("partitions revoked", role=self.name, partitions=[str(name) for name in names])
+        self._forget(names)
+        self._outbox.put(self._stage.release(names))
+        await self._outbox.commit(self._consumer)
+
+    async def _on_lost(self, names: list[TopicPartition]) -> None:
+        log.warning("partitions lost to another worker", role=self.name, partitions=[str(name) for name in names])
+        self._forget(names)
+        self._stage.drop(names)
+        await self._outbox.discard()
+
+    def _forget(self, names: list[TopicPartition]) -> None:
+        for name in names:
+            self.assigned.pop(name, None)
+            self._ends.pop(name, None)
+
+    def _in_loop(self, handle: Callable[[list[TopicPartition]], Any], offsets: Sequence[Offset]) -> None:
+        """Run a rebalance handler in the event loop while the poll thread waits: state has one thread only."""
+        names = [TopicPartition(offset.topic, offset.partition) for offset in offsets]
+        asyncio.run_coroutine_threadsafe(handle(names), self.loop).result()
+
+    async def _blocking(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)

@@ -1,0 +1,360 @@
+"""The pipeline: batches of records in, outputs and positions out; no broker, no clock, no metrics.
+
+The Faust agents and ``gatewatch replay`` call the same three steps:
+
+    Normaliser.normalise   gateway log records       -> calls keyed by client
+    Detector.sessionize    records with calls        -> samples: a session and its feature vector
+    Detector.score         samples                   -> verdicts, alerts
+
+What is durable is a value here: ``Batch.positions`` says how far each input partition has been read, and a partition's
+whole state hangs on one PartitionState.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import msgspec
+
+from featurizer.calls import ApiCall, decode_call
+from featurizer.degrees import DegreeSnapshot, DegreeTable, GlobalDegrees
+from featurizer.features import FeatureSchema, FeatureVector, Occasion
+from featurizer.graph import measure_packed, rarest
+from featurizer.sessions import CloseReason, Outcome, Session, SessionPolicy, SessionWindows
+from scorer.alerts import (
+    Alert,
+    AlertHistory,
+    AlertKind,
+    AlertPolicy,
+    Decision,
+    Position,
+    Transition,
+    alert_kind,
+    make_alert,
+)
+from scorer.judge import Judge
+from scorer.verdicts import Verdict
+from stream.adapters import Decoded
+from stream.dead_letters import DeadLetter, Reason
+from stream.records import EPOCH_2000, Record, TopicPartition
+
+Decode = Callable[[bytes | None], Decoded]
+
+_REFUSALS = {
+    Outcome.LATE: (Reason.LATE_CALL, "the client's open session began more than a gap after this call"),
+    Outcome.FUTURE: (Reason.FUTURE_TIMESTAMP, "the event time is too far after the record's Kafka timestamp"),
+}
+
+
+@dataclass(slots=True)
+class Sample:
+    """A session with the vector just taken of it, and where in the log that was.
+
+    The session may go on growing before it is scored; ``n_edges`` tells which of its edges the vector covers.
+    """
+
+    state: "PartitionState"
+    session: Session
+    vector: FeatureVector
+    offset: int
+    call_time: int
+    record_time: int
+
+    @property
+    def n_edges(self) -> int:
+        """Edges of the session when the vector was taken: the first ones of the dict."""
+        return int(self.vector.values[0])
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything that a batch of records led to.
+
+    Attributes:
+        positions: next offset to read, by input partition.
+        calls: calls to pass on, each with its arrival time (epoch milliseconds, -1 unknown).
+        samples: vectors taken, in log order.
+        verdicts: one per sample.
+        alerts: alerts raised.
+        dead_letters: records, or parts, that went no further.
+        records: records read.
+        formats: calls understood, by format.
+        accepted: calls put into a session.
+        outcomes: calls that were not, by why.
+        decisions: verdicts by what the alert policy made of them.
+    """
+
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
+    calls: list[tuple[ApiCall, int]] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    records: int = 0
+    accepted: int = 0
+    formats: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    decisions: Counter[Decision] = field(default_factory=Counter)
+
+
+class Normaliser:
+    """Turns gateway logs into calls.
+
+    Args:
+        decoders: how to read each input topic.
+    """
+
+    def __init__(self, decoders: Mapping[str, Decode]) -> None:
+        self._decoders = decoders
+
+    def normalise(self, records: Sequence[Record]) -> Batch:
+        """Return the calls of the records, and dead letters for what is no call."""
+        batch = Batch(records=len(records))
+        for record in records:
+            arrival = record.timestamp()[1]
+            try:
+                decoded = self._decoders[record.topic()](record.value())
+            except Exception as error:  # noqa: BLE001 -- a defect met by one record must not stop the others
+                batch.dead_letters.append(dead_letter(record, Reason.INTERNAL_ERROR, repr(error)))
+            else:
+                batch.calls += [(call, arrival) for call in decoded.calls]
+                batch.dead_letters += rejects_of(record, decoded)
+                batch.formats[decoded.format] += len(decoded.calls)
+            batch.positions[TopicPartition(record.topic(), record.partition())] = record.offset() + 1
+        return batch
+
+
+class PartitionState:
+    """All that is kept of one input partition: open sessions, clocks, degrees, alert history, position.
+
+    Attributes:
+        decode: how to read the topic; None when it holds calls in wire form.
+        offset: offset of the record being processed, or of the last one.
+    """
+
+    __slots__ = ("decode", "history", "name", "offset", "table", "windows")
+
+    def __init__(
+        self, name: TopicPartition, windows: SessionWindows, history: AlertHistory, decode: Decode | None
+    ) -> None:
+        self.name = name
+        self.windows = windows
+        self.table = windows.table
+        self.history = history
+        self.decode = decode
+        self.offset = -1
+
+
+class Detector:
+    """Sessions, degrees, verdicts and alerts over the assigned input partitions.
+
+    Args:
+        decoders: how to read each input topic; None for topics that hold calls in wire form.
+        sessions: limits of sessions.
+        alerts: limits of alerting.
+        judge: the model applied.
+        schema: features to compute.
+        max_endpoints: endpoints a partition's degree table numbers.
+        excluded_methods: HTTP methods that are no part of call graphs.
+        frozen: degrees to read instead of the live ones.
+    """
+
+    def __init__(  # noqa: PLR0913 -- the parts of a detector, each named at the call
+        self,
+        decoders: Mapping[str, Decode | None],
+        *,
+        sessions: SessionPolicy,
+        alerts: AlertPolicy,
+        judge: Judge,
+        schema: FeatureSchema,
+        max_endpoints: int,
+        excluded_methods: Iterable[str] = (),
+        frozen: DegreeSnapshot | None = None,
+    ) -> None:
+        self.judge = judge
+        self.degrees = GlobalDegrees(frozen)
+        self.partitions: dict[TopicPartition, PartitionState] = {}
+        self._decoders = decoders
+        self._sessions = sessions
+        self._alerts = alerts
+        self._schema = schema.fingerprint
+        self._max_endpoints = max_endpoints
+        self._excluded = tuple(excluded_methods)
+        self._by_topic: dict[str, dict[int, PartitionState]] = {topic: {} for topic in decoders}
+        self._samples: list[Sample] = []
+
+    @property
+    def open_sessions(self) -> int:
+        """Sessions open over all assigned partitions."""
+        return sum(len(state.windows.open) for state in self.partitions.values())
+
+    def assign(self, name: TopicPartition) -> None:
+        """Start with an empty state for an input partition.
+
+        Raises:
+            KeyError: the topic is none of the inputs.
+        """
+        table = DegreeTable(self.degrees, self._max_endpoints, self._excluded)
+
+        def emit(session: Session, occasion: Occasion, reason: CloseReason | None) -> None:
+            self._take(state, session, occasion, reason)
+
+        windows = SessionWindows(str(name), self._sessions, table, emit)
+        state = PartitionState(name, windows, AlertHistory(self._alerts), self._decoders[name.topic])
+        self.partitions[name] = state
+        self._by_topic[name.topic][name.partition] = state
+
+    def finish(self, names: Iterable[TopicPartition], reason: CloseReason) -> Batch:
+        """Close all sessions of partitions and score them; the degree tables stay."""
+        for name in names:
+            self.partitions[name].windows.close_all(reason)
+        batch = self._collect(Batch())
+        self.score(batch)
+        return batch
+
+    def release(self, names: Iterable[TopicPartition], reason: CloseReason) -> Batch:
+        """Close all sessions of partitions, score them, and give the partitions' state up."""
+        held = [name for name in names if name in self.partitions]
+        batch = self.finish(held, reason)
+        for name in held:
+            del self._by_topic[name.topic][name.partition]
+            self.partitions.pop(name).table.detach()
+        return batch
+
+    def advance(self, names: Iterable[TopicPartition], now: int, batch: Batch) -> None:
+        """Let the wall clock (epoch milliseconds) move idle partitions' clocks; adds to a batch not yet scored."""
+        for name in names:
+            self.partitions[name].windows.advance(now)
+        self._collect(batch)
+
+    def sessionize(self, records: Sequence[Record]) -> Batch:
+        """Put the records' calls into their sessions and take the vectors that fall due; they are not yet scored."""
+        batch = Batch(records=len(records))
+        by_topic = self._by_topic
+        touched: dict[PartitionState, None] = {}
+        for record in records:
+            state = by_topic[record.topic()][record.partition()]
+            touched[state] = None
+            state.offset = record.offset()
+            try:
+                if state.decode is None:
+                    self._observe_wire(state, record, batch)
+                else:
+                    self._observe_log(state, state.decode, record, batch)
+            except Exception as error:  # noqa: BLE001 -- a defect met by one record must not stop the others
+                batch.dead_letters.append(dead_letter(record, Reason.INTERNAL_ERROR, repr(error)))
+        for state in touched:
+            batch.positions[state.name] = state.offset + 1
+            state.history.forget(state.windows.watermark)
+        return self._collect(batch)
+
+    def score(self, batch: Batch) -> None:
+        """Judge the batch's samples, raise alerts, and retract closed sessions that were alerted from the degrees."""
+        batch.verdicts = self.judge.verdicts([sample.vector for sample in batch.samples])
+        for sample, verdict in zip(batch.samples, batch.verdicts, strict=True):
+            session, state = sample.session, sample.state
+            decision = state.history.decide(
+                verdict, sample.vector, early=session.alerted_open, closing=session.alerted_closed
+            )
+            batch.decisions[decision] += 1
+            if decision is Decision.ALERT:
+                if alert_kind(sample.vector.occasion) is AlertKind.EARLY:
+                    session.alerted_open = True
+                else:
+                    session.alerted_closed = True
+                batch.alerts.append(self._alert(sample, verdict))
+            if sample.vector.occasion is Occasion.CLOSED and (session.alerted_open or session.alerted_closed):
+                state.table.retract(session.edges)
+
+    def _observe_wire(self, state: PartitionState, record: Record, batch: Batch) -> None:
+        arrival = record.timestamp()[1]
+        try:
+            call = decode_call(record.value() or b"")
+        except msgspec.ValidationError as error:
+            batch.dead_letters.append(dead_letter(record, Reason.INVALID_FIELD, str(error)))
+        except msgspec.DecodeError as error:
+            batch.dead_letters.append(dead_letter(record, Reason.UNDECODABLE, str(error)))
+        else:
+            outcome = state.windows.observe(call, arrival if arrival > EPOCH_2000 else call.time, state.offset)
+            if outcome:
+                refuse(record, outcome, batch)
+            else:
+                batch.accepted += 1
+
+    def _observe_log(self, state: PartitionState, decode: Decode, record: Record, batch: Batch) -> None:
+        arrival = record.timestamp()[1]
+        decoded = decode(record.value())
+        batch.dead_letters += rejects_of(record, decoded)
+        batch.formats[decoded.format] += len(decoded.calls)
+        for call in decoded.calls:
+            outcome = state.windows.observe(call, arrival if arrival > EPOCH_2000 else call.time, state.offset)
+            if outcome:
+                refuse(record, outcome, batch)
+            else:
+                batch.accepted += 1
+
+    def _take(self, state: PartitionState, session: Session, occasion: Occasion, reason: CloseReason | None) -> None:
+        vector = FeatureVector(
+            session_id=state.windows.session_id(session),
+            client=session.client,
+            occasion=occasion,
+            start=session.start,
+            end=session.end,
+            calls=session.calls,
+            schema=self._schema,
+            values=measure_packed(session.edges, session.last_node, state.table),
+            total_edges=self.degrees.total_edges,
+            close_reason=reason,
+        )
+        windows = state.windows
+        self._samples.append(Sample(state, session, vector, state.offset, windows.max_time, windows.record_clock))
+
+    def _collect(self, batch: Batch) -> Batch:
+        batch.samples += self._samples
+        self._samples.clear()
+        return batch
+
+    def _alert(self, sample: Sample, verdict: Verdict) -> Alert:
+        table, session = sample.state.table, sample.session
+        covered = islice(session.edges, sample.n_edges)
+        return make_alert(
+            vector=sample.vector,
+            verdict=verdict,
+            policy=self._alerts,
+            contributions=self.judge.explain(sample.vector),
+            transitions=[Transition(*found) for found in rarest(covered, self._alerts.evidence_transitions, table)],
+            capped=len(session.edges) >= self._sessions.max_edges,
+            position=Position(*sample.state.name, sample.offset, sample.call_time, sample.record_time),
+        )
+
+
+def dead_letter(record: Record, reason: Reason, detail: str) -> DeadLetter:
+    """Return the dead letter of a whole record."""
+    return DeadLetter(
+        reason=reason,
+        detail=detail,
+        topic=record.topic(),
+        partition=record.partition(),
+        offset=record.offset(),
+        timestamp=record.timestamp()[1],
+        original=record.value() or b"",
+        key=record.key(),
+    )
+
+
+def rejects_of(record: Record, decoded: Decoded) -> list[DeadLetter]:
+    """Return the dead letters of the elements of a record that are no calls."""
+    return [
+        msgspec.structs.replace(
+            dead_letter(record, reject.reason, reject.detail), original=reject.original, index=reject.index
+        )
+        for reject in decoded.rejects
+    ]
+
+
+def refuse(record: Record, outcome: Outcome, batch: Batch) -> None:
+    """Keep a call that belongs to no session as a dead letter; a duplicate is only counted, its first copy is kept."""
+    batch.outcomes[outcome] += 1
+    if outcome in _REFUSALS:
+        batch.dead_letters.append(dead_letter(record, *_REFUSALS[outcome]))

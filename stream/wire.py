@@ -1,0 +1,126 @@
+"""Wire forms: what gatewatch's own topics hold, besides the calls (see ``featurizer.calls``)."""
+
+import math
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+import msgspec
+
+from featurizer.calls import ApiCall, encode_call
+from featurizer.features import FeatureSchema, FeatureVector, Occasion
+from scorer.verdicts import Verdict
+from stream.dead_letters import DeadLetter
+
+Headers = Sequence[tuple[str, str | bytes]]
+
+JSON_HEADERS: Headers = (("content-type", "application/json"),)
+
+
+class Outgoing(NamedTuple):
+    """One record to produce; timestamp -1 lets the client set the present time."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    timestamp: int = -1
+    headers: Headers = ()
+
+
+class FeatureRecord(msgspec.Struct, frozen=True):
+    """A record of the ``features`` topic: a vector by feature name, and what the model said of it.
+
+    Attributes are those of FeatureVector and Verdict; ``features`` holds null where a value is missing.
+    """
+
+    session_id: str
+    client: str
+    occasion: Occasion
+    start: int
+    end: int
+    calls: int
+    close_reason: str | None
+    schema: str
+    total_edges: int
+    features: dict[str, float | None]
+    verdict: Verdict | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_vector_decoder = msgspec.json.Decoder(FeatureRecord)
+
+
+def call_record(topic: str, call: ApiCall, arrival: int) -> Outgoing:
+    """Return a call for the topic of normalised calls: keyed by client, stamped with the gateway record's arrival."""
+    return Outgoing(topic, client_key(call.client), encode_call(call), arrival if arrival > 0 else -1)
+
+
+def client_key(client: str) -> bytes:
+    """Return the record key of a client; the same client always goes to the same partition."""
+    return client.encode("utf-8", "surrogatepass")
+
+
+def vector_record(topic: str, vector: FeatureVector, verdict: Verdict | None, schema: FeatureSchema) -> Outgoing:
+    """Return a vector and its verdict for the topic of features."""
+    values = (None if math.isnan(value) else value for value in vector.values)
+    record = FeatureRecord(
+        session_id=vector.session_id,
+        client=vector.client,
+        occasion=vector.occasion,
+        start=vector.start,
+        end=vector.end,
+        calls=vector.calls,
+        close_reason=vector.close_reason,
+        schema=vector.schema,
+        total_edges=vector.total_edges,
+        features=dict(zip(schema.names, values, strict=True)),
+        verdict=verdict,
+    )
+    return Outgoing(topic, client_key(vector.client), _encoder.encode(record), headers=JSON_HEADERS)
+
+
+def decode_vector(data: bytes, schema: FeatureSchema) -> FeatureVector:
+    """Return the vector of a record of the features topic.
+
+    Raises:
+        msgspec.DecodeError: the bytes are no such record.
+        ValueError: it follows another schema.
+    """
+    record = _vector_decoder.decode(data)
+    if record.schema != schema.fingerprint or tuple(record.features) != schema.names:
+        raise ValueError(f"vector of schema {record.schema}, expected {schema.name} {schema.fingerprint}")
+    return FeatureVector(
+        session_id=record.session_id,
+        client=record.client,
+        occasion=record.occasion,
+        start=record.start,
+        end=record.end,
+        calls=record.calls,
+        schema=record.schema,
+        values=tuple(math.nan if value is None else value for value in record.features.values()),
+        total_edges=record.total_edges,
+        close_reason=record.close_reason,
+    )
+
+
+def dead_letter_record(topic: str, letter: DeadLetter) -> Outgoing:
+    """Return a dead letter: the original bytes as value, and in the headers where they came from and what is wrong."""
+    headers = [
+        ("gatewatch.reason", str(letter.reason)),
+        ("gatewatch.detail", letter.detail),
+        ("gatewatch.topic", letter.topic),
+        ("gatewatch.partition", str(letter.partition)),
+        ("gatewatch.offset", str(letter.offset)),
+        ("gatewatch.timestamp", str(letter.timestamp)),
+    ]
+    if letter.index is not None:
+        headers.append(("gatewatch.index", str(letter.index)))
+    return Outgoing(topic, letter.key, letter.original, headers=headers)
+
+
+def product_version() -> str:
+    """Return gatewatch's version."""
+    try:
+        return version("gatewatch")
+    except PackageNotFoundError:  # run from a source tree that was not installed
+        return "0+unknown"
