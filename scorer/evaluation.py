@@ -1,0 +1,172 @@
+"""Evaluation: how good a model is on rows that neither it nor its threshold has seen.
+
+Two protocols: the honest one, and that of the project the access-behaviour table comes from, for comparison.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from sklearn.model_selection import train_test_split
+
+from scorer.examples import Examples, Indices, Labels, Scores
+from scorer.thresholds import best_f1, sweep_row
+from scorer.training import Recipe, fit, inner_threshold, predict, splits
+
+OUTER_FOLDS = 5
+SEEDS = (0, 1, 2)
+ORIGINAL_SPLITS = 40
+ORIGINAL_TEST_SHARE = 0.2
+CALIBRATION_BINS = 10
+
+
+class Quality(msgspec.Struct, frozen=True):
+    """Quality of scores against labels.
+
+    Attributes:
+        roc_auc: area under the ROC curve.
+        average_precision: area under the precision-recall curve.
+        f1: at the threshold, as precision and recall.
+        precision: anomalous among the flagged.
+        recall: flagged among the anomalous.
+        brier: mean squared difference of score and label.
+        calibration_error: expected calibration error over equal-width bins of the score.
+        threshold: score from which a row is flagged.
+    """
+
+    roc_auc: float
+    average_precision: float
+    f1: float
+    precision: float
+    recall: float
+    brier: float
+    calibration_error: float
+    threshold: float
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A measure over the test folds."""
+
+    mean: float
+    spread: float
+    """Standard deviation between folds (ddof=1)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One test fold: the rows held out, their scores, and their quality at a threshold chosen without them."""
+
+    test: Indices
+    scores: Scores
+    quality: Quality
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """All folds of a protocol."""
+
+    folds: Sequence[Fold]
+
+    def figures(self) -> dict[str, Figure]:
+        """Return mean and spread of each measure over the folds."""
+        measured = {name: [getattr(fold.quality, name) for fold in self.folds] for name in Quality.__struct_fields__}
+        return {name: Figure(float(np.mean(values)), _spread(values)) for name, values in measured.items()}
+
+    def pooled(self) -> tuple[Indices, Scores]:
+        """Return rows and scores of all folds together."""
+        return np.concatenate([fold.test for fold in self.folds]), np.concatenate([fold.scores for fold in self.folds])
+
+
+Evaluate = Callable[[tuple[Indices, Indices, int]], Fold]
+Runner = Callable[[Evaluate, Sequence[tuple[Indices, Indices, int]]], Iterable[Fold]]
+"""Applies a function to splits, in order; ``map`` does, and so does an executor's."""
+
+
+def honest(examples: Examples, recipe: Recipe, seeds: Sequence[int] = SEEDS, run: Runner = map) -> Evaluation:
+    """Evaluate by repeated cross-validation; groups stay together, thresholds come from the training folds.
+
+    Each of the folds is a test fold once a seed. The threshold is chosen by a further cross-validation inside its
+    training rows.
+
+    Args:
+        examples: what to evaluate on.
+        recipe: parameters of the trees.
+        seeds: one cross-validation each.
+        run: applies the work to the splits.
+    """
+
+    def evaluate(split: tuple[Indices, Indices, int]) -> Fold:
+        train, test, seed = split
+        known = examples.take(train)
+        threshold = inner_threshold(known, recipe, seed)
+        scores = predict(fit(known, recipe, seed), examples.features[test])
+        return Fold(test, scores, quality(examples.anomalous[test], scores, threshold))
+
+    parts = [(train, test, seed) for seed in seeds for train, test in splits(examples, OUTER_FOLDS, seed)]
+    return Evaluation(list(run(evaluate, parts)))
+
+
+def original(examples: Examples, recipe: Recipe, count: int = ORIGINAL_SPLITS, run: Runner = map) -> Evaluation:
+    """Evaluate as the deriving project did: one random split, the threshold chosen ON the test rows.
+
+    It flatters. It is repeated over ``count`` random splits to show how far a single one is luck.
+    """
+
+    def evaluate(split: tuple[Indices, Indices, int]) -> Fold:
+        train, test, seed = split
+        scores = predict(fit(examples.take(train), recipe, seed), examples.features[test])
+        labels = examples.anomalous[test]
+        return Fold(test, scores, quality(labels, scores, best_f1(labels, scores)))
+
+    parts = []
+    for seed in range(count):
+        train, test = train_test_split(
+            np.arange(len(examples)), test_size=ORIGINAL_TEST_SHARE, stratify=examples.anomalous, random_state=seed
+        )
+        parts.append((train, test, seed))
+    return Evaluation(list(run(evaluate, parts)))
+
+
+def quality(anomalous: Labels, scores: Scores, threshold: float) -> Quality:
+    """Return the quality of scores against labels, at a threshold."""
+    row = sweep_row(anomalous, scores, threshold)
+    return Quality(
+        roc_auc=float(roc_auc_score(anomalous, scores)),
+        average_precision=float(average_precision_score(anomalous, scores)),
+        f1=row.f1,
+        precision=row.precision,
+        recall=row.recall,
+        brier=float(brier_score_loss(anomalous, scores)),
+        calibration_error=calibration_error(anomalous, scores),
+        threshold=threshold,
+    )
+
+
+class CalibrationBin(msgspec.Struct, frozen=True):
+    """Rows whose scores lie in one bin: mean score, share that is anomalous, number."""
+
+    score: float
+    anomalous: float
+    rows: int
+
+
+def calibration(anomalous: Labels, scores: Scores, bins: int = CALIBRATION_BINS) -> list[CalibrationBin]:
+    """Return the bins of equal width that hold rows, by ascending score."""
+    index = np.minimum((scores * bins).astype(np.intp), bins - 1)
+    return [
+        CalibrationBin(float(scores[rows].mean()), float(anomalous[rows].mean()), int(rows.sum()))
+        for rows in (index == number for number in range(bins))
+        if rows.any()
+    ]
+
+
+def calibration_error(anomalous: Labels, scores: Scores, bins: int = CALIBRATION_BINS) -> float:
+    """Return the expected calibration error: mean distance of score and share of anomalies, by rows of a bin."""
+    parts = calibration(anomalous, scores, bins)
+    return sum(part.rows * abs(part.score - part.anomalous) for part in parts) / len(scores)
+
+
+def _spread(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

@@ -1,0 +1,88 @@
+"""Thresholds: from which score a session counts as anomalous.
+
+A threshold is chosen on scores of rows that the model was not fitted to (out of fold) and is then fixed; choosing it
+on the rows that judge the model flatters the result.
+"""
+
+import math
+
+import msgspec
+import numpy as np
+
+from scorer.examples import Labels, Scores
+
+
+class SweepRow(msgspec.Struct, frozen=True):
+    """What a threshold would do.
+
+    Attributes:
+        threshold: score from which a row counts as anomalous.
+        precision: anomalous among the flagged; 1 when nothing is flagged.
+        recall: flagged among the anomalous.
+        f1: harmonic mean of both.
+        false_alerts: flagged among 1,000 benign.
+    """
+
+    threshold: float
+    precision: float
+    recall: float
+    f1: float
+    false_alerts: float
+
+
+def best_f1(anomalous: Labels, scores: Scores) -> float:
+    """Return the threshold of greatest F1: half way between the lowest score it flags and the next lower one.
+
+    Of equal maxima the greatest threshold is taken: fewer alerts for the same F1.
+
+    Raises:
+        ValueError: there is no anomalous row, so F1 says nothing.
+    """
+    if not anomalous.any():
+        raise ValueError("no anomalous row to choose a threshold by")
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    found = np.cumsum(anomalous[order])
+    f1 = 2 * found / (np.arange(1, len(ranked) + 1) + anomalous.sum())
+    last_of_ties = np.append(ranked[:-1] != ranked[1:], [True])
+    best = int(np.argmax(np.where(last_of_ties, f1, -1.0)))
+    below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
+    return float((ranked[best] + below) / 2)
+
+
+def within_budget(benign: Scores, per_thousand: float) -> float:
+    """Return the lowest threshold that flags at most ``per_thousand`` of 1,000 benign sessions.
+
+    With fewer than 1,000 / per_thousand benign sessions none of them may be flagged.
+
+    Args:
+        benign: greatest score of each benign session, shape (n,).
+        per_thousand: the budget of false alerts.
+
+    Raises:
+        ValueError: there is no benign session.
+    """
+    if not len(benign):
+        raise ValueError("no benign session to choose a threshold by")
+    allowed = math.floor(per_thousand * len(benign) / 1000)
+    if allowed >= len(benign):
+        return 0.0
+    first_refused = np.sort(benign)[::-1][allowed]
+    return float(np.nextafter(first_refused, math.inf))
+
+
+def sweep(anomalous: Labels, scores: Scores, steps: int = 20) -> list[SweepRow]:
+    """Return what thresholds 0, 1/steps, … 1 would do."""
+    return [sweep_row(anomalous, scores, step / steps) for step in range(steps + 1)]
+
+
+def sweep_row(anomalous: Labels, scores: Scores, threshold: float) -> SweepRow:
+    """Return what one threshold does."""
+    flagged = scores >= threshold
+    hits = int((flagged & anomalous).sum())
+    precision = hits / flagged.sum() if flagged.any() else 1.0
+    recall = hits / anomalous.sum() if anomalous.any() else 1.0
+    f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
+    benign = int((~anomalous).sum())
+    false = 1000 * (int(flagged.sum()) - hits) / benign if benign else 0.0
+    return SweepRow(threshold, float(precision), float(recall), float(f1), false)

@@ -1,0 +1,134 @@
+"""Training: from labelled examples to an estimator, its scores on rows it has not seen, and a ModelBundle.
+
+Same examples, recipe and seed give the same model: every fit runs on one thread, because a sum over threads depends on
+their order.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, untyped
+
+from featurizer.features import FeatureSchema, Matrix
+from scorer.bundle import ModelBundle, Reference
+from scorer.ensemble import Ensemble
+from scorer.examples import Examples, Scores
+from scorer.manifest import Manifest
+from scorer.thresholds import best_f1
+
+INNER_FOLDS = 5
+"""Folds of the cross-validation that a threshold is chosen by."""
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """Parameters of the histogram gradient-boosted trees.
+
+    The defaults are those of the project that derived the access-behaviour table. Names as in scikit-learn.
+    """
+
+    learning_rate: float = 0.1
+    max_iter: int = 60
+    max_leaf_nodes: int = 16
+    max_depth: int = 9
+    l2_regularization: float = 0.5451546397377538
+    class_weight: str | None = "balanced"
+
+    def estimator(self, seed: int) -> Any:
+        """Return the estimator, not yet fitted."""
+        return HistGradientBoostingClassifier(**msgspec.structs.asdict(self), early_stopping=False, random_state=seed)
+
+
+def fit(examples: Examples, recipe: Recipe, seed: int) -> Any:
+    """Return the estimator fitted to the examples.
+
+    Raises:
+        ValueError: the examples hold only one class.
+    """
+    if len(np.unique(examples.anomalous)) != 2:
+        raise ValueError("training needs both anomalous and benign examples")
+    with threadpool_limits(limits=1):
+        return recipe.estimator(seed).fit(
+            _without_empty(examples.features), examples.anomalous.astype(np.int64), _sample_weights(examples)
+        )
+
+
+def predict(estimator: Any, features: Matrix) -> Scores:
+    """Return the probability of anomaly of each row, shape (n,)."""
+    return Ensemble.from_estimator(estimator).probabilities(features)
+
+
+def out_of_fold(examples: Examples, recipe: Recipe, seed: int) -> Scores:
+    """Return each row's score by a model that saw neither the row nor any of its group, shape (n,)."""
+    scores = np.full(len(examples), np.nan)
+    for train, held_out in splits(examples, INNER_FOLDS, seed):
+        scores[held_out] = predict(fit(examples.take(train), recipe, seed), examples.features[held_out])
+    return scores
+
+
+def splits(examples: Examples, folds: int, seed: int) -> list[tuple[Any, Any]]:
+    """Return (train, test) positions of a stratified cross-validation that keeps groups together."""
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    return list(splitter.split(examples.features, examples.anomalous, examples.groups))
+
+
+def inner_threshold(examples: Examples, recipe: Recipe, seed: int) -> float:
+    """Return the threshold of greatest F1 on out-of-fold scores."""
+    return best_f1(examples.anomalous, out_of_fold(examples, recipe, seed))
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained model.
+
+    Attributes:
+        bundle: ready to score, without documents.
+        estimator: the scikit-learn estimator it was compiled from.
+    """
+
+    bundle: ModelBundle
+    estimator: Any
+
+
+def train(examples: Examples, recipe: Recipe, manifest: Manifest, schema: FeatureSchema) -> Trained:
+    """Fit to all examples and make the bundle.
+
+    Args:
+        examples: features must be those of the schema, normalised to ``manifest.reference_edges``.
+        recipe: parameters of the trees.
+        manifest: what is known beside the trees: name, thresholds, data, seed.
+        schema: the features.
+    """
+    estimator = fit(examples, recipe, manifest.seed)
+    ensemble = Ensemble.from_estimator(estimator)
+    reference = _reference(examples.features[~examples.anomalous], ensemble)
+    return Trained(ModelBundle.assemble(manifest, schema, ensemble, reference), estimator)
+
+
+def _sample_weights(examples: Examples) -> Scores:
+    """Scale the weights to mean 1 within each class.
+
+    ``class_weight="balanced"`` counts rows: with these weights both classes then carry the same total weight, whatever
+    number of rows their sessions have.
+    """
+    weights = np.array(examples.weights, dtype=np.float64)
+    for label in (False, True):
+        rows = examples.anomalous == label
+        weights[rows] /= weights[rows].mean()
+    return weights
+
+
+def _reference(benign: Matrix, ensemble: Ensemble) -> Reference:
+    """Summarise the benign rows; a feature that is missing in all of them has no range and is marked as missing."""
+    return replace(Reference.of(_without_empty(benign), ensemble), missing=np.isnan(benign).mean(axis=0))
+
+
+def _without_empty(features: Matrix) -> Matrix:
+    """Fill features that are missing in every row with a constant: no tree can compare them, so no score changes.
+
+    Neither scikit-learn's binning nor quantiles take a column without a single value.
+    """
+    return np.where(np.isnan(features).all(axis=0), 0.0, features)
