@@ -5,19 +5,19 @@ table serves all clients, so each client gets only what concerns it.
 """
 
 import logging
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from stream.errors import SettingsError
 from stream.settings import Settings
-from stream.settings_errors import SettingsError
 
 ClientKind = Literal["consumer", "producer"]
 
 logger = logging.getLogger("librdkafka")
+logger.addHandler(logging.NullHandler())  # silent unless the program sets up a log
 
 CONSUMER_DEFAULTS: Mapping[str, Any] = {
     # Offsets are committed with the outputs, by the code that produces them.
@@ -50,9 +50,6 @@ PRODUCER_DEFAULTS: Mapping[str, Any] = {
     # One cycle's batch of 10,000 calls in several cycles' reserve.
     "queue.buffering.max.messages": 500_000,
 }
-
-SECRET = re.compile(r"password|passphrase|secret|private|key\.pem|\.key$|jaas|oauthbearer\.config|token", re.IGNORECASE)
-"""Matches the names of properties whose values are never shown."""
 
 
 def kafka_common(settings: Settings) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from typing import Any, Self
 from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
+from stream.errors import SettingsError
 from stream.sections.detection import AlertsSettings, DegreesSettings, ModelSettings, RoutesSettings, SessionsSettings
 from stream.sections.fields import read_text, setting
 from stream.sections.kafka import DeliverySettings, InputSettings, KafkaSettings, TopicsSettings
 from stream.sections.operation import LogSettings, WebSettings
-from stream.settings_errors import SettingsError, problems_of, unknown_environment
+from stream.settings_errors import problems_of, unknown_environment
 
 __all__ = ["Settings", "SettingsError", "load_settings", "nested", "read_file", "resolve"]
 

@@ -2,24 +2,12 @@
 
 import difflib
 import typing
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-
-
-class SettingsError(Exception):
-    """The settings cannot be used.
-
-    Attributes:
-        problems: one sentence each; no secret is in them.
-    """
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:

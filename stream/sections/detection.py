@@ -94,6 +94,7 @@ class DegreesSettings(Section):
         "endpoints per partition",
         "Further endpoints count as the one node {overflow}: a scanner must not fill the memory.",
         ge=1,
+        le=65_535,
     )
     frozen: Path | None = setting(
         None,
