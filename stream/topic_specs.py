@@ -1,0 +1,156 @@
+"""Which topics gatewatch needs, and how what there is differs: pure, no broker."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from stream.settings import Settings
+
+ROLES = ("normalise", "detect")
+
+MINIMUM_COPIES = 3
+"""With this many copies a write waits for two, so that one broker may fail without losing it."""
+
+
+class TopicSpec(NamedTuple):
+    """A topic that gatewatch needs.
+
+    Attributes:
+        name: of the topic.
+        purpose: what it holds.
+        partitions: how many it is made with.
+        replication_factor: copies of each partition it is made with.
+        config: topic configuration it must have.
+        roles: roles of ``gatewatch run`` that read or write it.
+        own: True for topics that gatewatch writes; the shape of others is their owner's business.
+        keyed: True when its partitions must match those of the api-calls topic.
+    """
+
+    name: str
+    purpose: str
+    partitions: int
+    replication_factor: int
+    config: Mapping[str, str]
+    roles: frozenset[str]
+    own: bool
+    keyed: bool = False
+
+
+class TopicState(NamedTuple):
+    """A topic as the broker describes it."""
+
+    partitions: int
+    replication_factor: int
+    config: Mapping[str, str]
+
+
+class Difference(NamedTuple):
+    """One way in which a topic is not as it must be, and what to do."""
+
+    topic: str
+    what: str
+    wanted: str
+    found: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.what} is {self.found}, expected {self.wanted}: {self.advice}"
+
+
+class Plan(NamedTuple):
+    """What is to be made, and what only a person can decide."""
+
+    missing: list[TopicSpec]
+    differences: list[Difference]
+
+
+def wanted_topics(settings: Settings) -> list[TopicSpec]:
+    """Return every topic that the settings call for."""
+    topics = settings.topics
+    normalise, detect, both = frozenset(ROLES[:1]), frozenset(ROLES[1:]), frozenset(ROLES)
+
+    def spec(name: str, purpose: str, roles: frozenset[str], hours: float, size: int) -> TopicSpec:
+        retention = {"retention.ms": str(round(hours * 3_600_000)), "retention.bytes": str(size)}
+        config = {"cleanup.policy": "delete", **retention}
+        if topics.replication_factor >= MINIMUM_COPIES:
+            config["min.insync.replicas"] = "2"
+        return TopicSpec(name, purpose, topics.partitions, topics.replication_factor, config, roles, own=True)
+
+    specs = [
+        TopicSpec(
+            entry.topic,
+            "gateway logs, keyed by client" if entry.keyed else "gateway logs",
+            topics.partitions,
+            topics.replication_factor,
+            {"cleanup.policy": "delete"},
+            detect if entry.keyed else normalise,
+            own=False,
+            keyed=entry.keyed,
+        )
+        for entry in settings.inputs
+    ]
+    specs += [
+        spec(topics.api_calls, "calls by client", both, topics.api_calls_retention_h, topics.api_calls_retention_bytes),
+        spec(topics.anomalies, "alerts", detect, topics.anomalies_retention_h, topics.anomalies_retention_bytes),
+        spec(
+            topics.dead_letters,
+            "unusable records",
+            both,
+            topics.dead_letters_retention_h,
+            topics.dead_letters_retention_bytes,
+        ),
+    ]
+    if topics.publish_features:
+        specs.append(
+            spec(
+                topics.features, "feature vectors", detect, topics.features_retention_h, topics.features_retention_bytes
+            )
+        )
+    return specs
+
+
+def plan(settings: Settings, states: Mapping[str, TopicState]) -> Plan:
+    """Compare the topics wanted with those there are.
+
+    Keyed inputs must have as many partitions as the api-calls topic has, or a client's calls would meet in
+    partitions of different workers; a missing one is made to match.
+
+    Args:
+        settings: name the topics wanted.
+        states: the topics there are, by name.
+    """
+    hub = states.get(settings.topics.api_calls)
+    partitions = hub.partitions if hub else settings.topics.partitions
+    result = Plan([], [])
+    for spec in wanted_topics(settings):
+        target = spec._replace(partitions=partitions) if spec.keyed else spec
+        state = states.get(spec.name)
+        if state is None:
+            result.missing.append(target)
+        else:
+            result.differences.extend(_differences(target, state, settings))
+    return result
+
+
+def _differences(spec: TopicSpec, state: TopicState, settings: Settings) -> list[Difference]:
+    found: list[Difference] = []
+    if spec.keyed and state.partitions != spec.partitions:
+        advice = f"a keyed input needs as many partitions as {settings.topics.api_calls}; make one of the two anew"
+        found.append(Difference(spec.name, "partitions", str(spec.partitions), str(state.partitions), advice))
+    if spec.own and state.partitions != spec.partitions:
+        advice = f"set topics.partitions={state.partitions}, or make the topic anew: adding partitions parts clients"
+        found.append(Difference(spec.name, "partitions", str(spec.partitions), str(state.partitions), advice))
+    if spec.own and state.replication_factor != spec.replication_factor:
+        advice = f"set topics.replication_factor={state.replication_factor}, or reassign the partitions"
+        found.append(
+            Difference(
+                spec.name, "replication factor", str(spec.replication_factor), str(state.replication_factor), advice
+            )
+        )
+    for name, value in spec.config.items():
+        actual = state.config.get(name, "")
+        if actual != value:
+            advice = f"alter the topic (kafka-configs --alter --topic {spec.name} --add-config {name}={value})"
+            if spec.own and name.startswith("retention"):
+                advice += ", or change the retention in the settings"
+            found.append(Difference(spec.name, name, value, actual or "not set", advice))
+    return found
