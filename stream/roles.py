@@ -11,6 +11,8 @@ from stream.records import TopicPartition
 from stream.sections.kafka import TopicsSettings
 from stream.wire import Outgoing, call_record, dead_letter_record, vector_record
 
+_MS_PER_H = 3_600_000
+
 
 class NormaliseStage:
     """The role normalise: no state, so partitions come and go freely.
@@ -37,7 +39,8 @@ class NormaliseStage:
     def encode(self, batch: Batch) -> list[Outgoing]:
         """Return the calls and dead letters of a batch as records."""
         topics = self._topics
-        records = [call_record(topics.api_calls, call, arrival) for call, arrival in batch.calls]
+        oldest = now_ms() - round(topics.api_calls_retention_h * _MS_PER_H / 2)
+        records = [call_record(topics.api_calls, call, arrival, oldest) for call, arrival in batch.calls]
         records += [dead_letter_record(topics.dead_letters, letter) for letter in batch.dead_letters]
         return records
 

@@ -50,9 +50,16 @@ _encoder = msgspec.json.Encoder()
 _vector_decoder = msgspec.json.Decoder(FeatureRecord)
 
 
-def call_record(topic: str, call: ApiCall, arrival: int) -> Outgoing:
-    """Return a call for the topic of normalised calls: keyed by client, stamped with the gateway record's arrival."""
-    return Outgoing(topic, client_key(call.client), encode_call(call), arrival if arrival > 0 else -1)
+def call_record(topic: str, call: ApiCall, arrival: int, oldest: int) -> Outgoing:
+    """Return a call for the topic of normalised calls: keyed by client, stamped with the gateway record's arrival.
+
+    Args:
+        topic: the topic.
+        call: the call.
+        arrival: Kafka timestamp of the gateway's record, epoch milliseconds.
+        oldest: least timestamp given: a backlog's own would let the topic's retention delete it before it is read.
+    """
+    return Outgoing(topic, client_key(call.client), encode_call(call), max(arrival, oldest))
 
 
 def client_key(client: str) -> bytes:
