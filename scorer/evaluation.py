@@ -12,14 +12,16 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from sklearn.model_selection import train_test_split
 
 from scorer.examples import Examples, Indices, Labels, Scores
-from scorer.thresholds import best_f1, sweep_row
-from scorer.training import Recipe, fit, inner_threshold, predict, splits
+from scorer.thresholds import SweepRow, best_f1, choose, sweep_row
+from scorer.training import Recipe, fit, out_of_fold, predict, splits
 
 OUTER_FOLDS = 5
 SEEDS = (0, 1, 2)
 ORIGINAL_SPLITS = 40
 ORIGINAL_TEST_SHARE = 0.2
 CALIBRATION_BINS = 10
+STRICT_BUDGET = 10.0
+"""False alerts in 1,000 benign sessions that the stricter of two thresholds may raise."""
 
 
 class Quality(msgspec.Struct, frozen=True):
@@ -56,11 +58,19 @@ class Figure(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """One test fold: the rows held out, their scores, and their quality at a threshold chosen without them."""
+    """One test fold.
+
+    Attributes:
+        test: positions of the rows held out.
+        scores: their scores.
+        quality: their quality at the threshold of greatest F1.
+        strict: what the stricter threshold does to them; None where only one was chosen.
+    """
 
     test: Indices
     scores: Scores
     quality: Quality
+    strict: SweepRow | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +81,22 @@ class Evaluation:
 
     def figures(self) -> dict[str, Figure]:
         """Return mean and spread of each measure over the folds."""
-        measured = {name: [getattr(fold.quality, name) for fold in self.folds] for name in Quality.__struct_fields__}
-        return {name: Figure(float(np.mean(values)), _spread(values)) for name, values in measured.items()}
+        names = Quality.__struct_fields__
+        return {name: _figure([getattr(fold.quality, name) for fold in self.folds]) for name in names}
 
-    def pooled(self) -> tuple[Indices, Scores]:
-        """Return rows and scores of all folds together."""
-        return np.concatenate([fold.test for fold in self.folds]), np.concatenate([fold.scores for fold in self.folds])
+    def strict_figures(self) -> dict[str, Figure]:
+        """Return mean and spread of recall, precision and false alerts at the stricter threshold."""
+        rows = [fold.strict for fold in self.folds if fold.strict is not None]
+        names = ("threshold", "recall", "precision", "false_alerts")
+        return {name: _figure([getattr(row, name) for row in rows]) for name in names if rows}
+
+    def repetitions(self, anomalous: Labels) -> list[tuple[Labels, Scores]]:
+        """Return labels and out-of-fold scores of each whole cross-validation."""
+        groups = [self.folds[start : start + OUTER_FOLDS] for start in range(0, len(self.folds), OUTER_FOLDS)]
+        return [
+            (np.concatenate([anomalous[fold.test] for fold in group]), np.concatenate([fold.scores for fold in group]))
+            for group in groups
+        ]
 
 
 Evaluate = Callable[[tuple[Indices, Indices, int]], Fold]
@@ -87,8 +107,8 @@ Runner = Callable[[Evaluate, Sequence[tuple[Indices, Indices, int]]], Iterable[F
 def honest(examples: Examples, recipe: Recipe, seeds: Sequence[int] = SEEDS, run: Runner = map) -> Evaluation:
     """Evaluate by repeated cross-validation; groups stay together, thresholds come from the training folds.
 
-    Each of the folds is a test fold once a seed. The threshold is chosen by a further cross-validation inside its
-    training rows.
+    Each fold is the test fold once a seed. Its thresholds are chosen by a further cross-validation inside its training
+    rows.
 
     Args:
         examples: what to evaluate on.
@@ -100,9 +120,9 @@ def honest(examples: Examples, recipe: Recipe, seeds: Sequence[int] = SEEDS, run
     def evaluate(split: tuple[Indices, Indices, int]) -> Fold:
         train, test, seed = split
         known = examples.take(train)
-        threshold = inner_threshold(known, recipe, seed)
-        scores = predict(fit(known, recipe, seed), examples.features[test])
-        return Fold(test, scores, quality(examples.anomalous[test], scores, threshold))
+        chosen = choose(known.anomalous, out_of_fold(known, recipe, seed), STRICT_BUDGET)
+        scores, labels = predict(fit(known, recipe, seed), examples.features[test]), examples.anomalous[test]
+        return Fold(test, scores, quality(labels, scores, chosen.closed), sweep_row(labels, scores, chosen.open))
 
     parts = [(train, test, seed) for seed in seeds for train, test in splits(examples, OUTER_FOLDS, seed)]
     return Evaluation(list(run(evaluate, parts)))
@@ -168,5 +188,5 @@ def calibration_error(anomalous: Labels, scores: Scores, bins: int = CALIBRATION
     return sum(part.rows * abs(part.score - part.anomalous) for part in parts) / len(scores)
 
 
-def _spread(values: Sequence[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+def _figure(values: Sequence[float]) -> Figure:
+    return Figure(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0)

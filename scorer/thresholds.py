@@ -30,6 +30,23 @@ class SweepRow(msgspec.Struct, frozen=True):
     false_alerts: float
 
 
+class Thresholds(msgspec.Struct, frozen=True):
+    """The two thresholds of a model: for sessions that go on, and for those that have ended."""
+
+    open: float
+    closed: float
+
+
+def choose(anomalous: Labels, scores: Scores, per_thousand: float) -> Thresholds:
+    """Return thresholds from out-of-fold scores of complete sessions alone.
+
+    ``closed`` has the greatest F1. ``open`` flags at most ``per_thousand`` of 1,000 complete benign sessions, and never
+    less than ``closed`` demands: nothing is known here of sessions that are still short, so it errs on the strict side.
+    """
+    closed = best_f1(anomalous, scores)
+    return Thresholds(open=max(closed, within_budget(scores[~anomalous], per_thousand)), closed=closed)
+
+
 def best_f1(anomalous: Labels, scores: Scores) -> float:
     """Return the threshold of greatest F1: half way between the lowest score it flags and the next lower one.
 

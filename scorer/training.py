@@ -1,7 +1,7 @@
 """Training: from labelled examples to an estimator, its scores on rows it has not seen, and a ModelBundle.
 
-Same examples, recipe and seed give the same model: every fit runs on one thread, because a sum over threads depends on
-their order.
+Same examples, recipe and seed give the same model: every fit runs on one thread, because a sum over threads
+depends on their order.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,6 @@ from scorer.bundle import ModelBundle, Reference
 from scorer.ensemble import Ensemble
 from scorer.examples import Examples, Scores
 from scorer.manifest import Manifest
-from scorer.thresholds import best_f1
 
 INNER_FOLDS = 5
 """Folds of the cross-validation that a threshold is chosen by."""
@@ -75,9 +74,15 @@ def splits(examples: Examples, folds: int, seed: int) -> list[tuple[Any, Any]]:
     return list(splitter.split(examples.features, examples.anomalous, examples.groups))
 
 
-def inner_threshold(examples: Examples, recipe: Recipe, seed: int) -> float:
-    """Return the threshold of greatest F1 on out-of-fold scores."""
-    return best_f1(examples.anomalous, out_of_fold(examples, recipe, seed))
+def smallest_table(reference_edges: float) -> int:
+    """Return the edges a live degree table needs before verdicts count: a twentieth of the reference, 200 to 5,000.
+
+    A degree of share s, counted over E edges, is known to about 1 / sqrt(s E): at 5,000 edges an endpoint that
+    takes part in 1 % of them is known to 14 %. The model was trained against far less noise, so a much smaller
+    table would be judged by chance; a share of the reference, rather than the whole, lets a new installation
+    start within its first hours.
+    """
+    return int(min(max(reference_edges / 20, 200), 5000))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +116,8 @@ def train(examples: Examples, recipe: Recipe, manifest: Manifest, schema: Featur
 def _sample_weights(examples: Examples) -> Scores:
     """Scale the weights to mean 1 within each class.
 
-    ``class_weight="balanced"`` counts rows: with these weights both classes then carry the same total weight, whatever
-    number of rows their sessions have.
+    ``class_weight="balanced"`` counts rows: with these weights both classes then carry the same total weight,
+    whatever number of rows their sessions have.
     """
     weights = np.array(examples.weights, dtype=np.float64)
     for label in (False, True):
