@@ -92,6 +92,8 @@ class ModelBundle:
         if unknown:
             raise BundleError(f"metrics {unknown} are not finite numbers: leave out what was not measured")
         _check_width(schema, ensemble, reference)
+        # Through JSON and back: what is hashed, written and checked is what a reader will see.
+        manifest = decode_manifest(encode_manifest(manifest))
         complete = msgspec.structs.replace(
             manifest,
             uid=f"{manifest.name}-{_content_hash(manifest, schema, ensemble, reference)}",
@@ -113,8 +115,7 @@ class ModelBundle:
                 raise BundleError(f"a document can't be called {name!r}")
         files = {**self._model_files(), **documents}
         hashes = {name: _sha256(files[name]) for name in sorted(files)}
-        # Through JSON and back: what is written is what was checked, and what a reader will see.
-        manifest = decode_manifest(encode_manifest(msgspec.structs.replace(self.manifest, files=hashes)))
+        manifest = msgspec.structs.replace(self.manifest, files=hashes)
         return replace(self, manifest=manifest, documents=dict(documents))
 
     def to_files(self) -> dict[str, bytes]:

@@ -107,7 +107,7 @@ def decode_manifest(data: bytes) -> Manifest:
                 f"retrain with `gatewatch train`, or use {_writer(data)}"
             )
         manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(
             f"{MANIFEST} is not the manifest of a model bundle: {error}; copy the bundle again, "
             "or retrain with `gatewatch train`"

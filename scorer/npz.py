@@ -1,6 +1,7 @@
 """Arrays to and from ``.npz`` bytes: the same arrays give the same bytes, and reading trusts nothing it reads."""
 
 import io
+import math
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -75,10 +76,8 @@ def _array(data: bytes, name: str) -> NDArray[Any]:
     if dtype.kind not in _KINDS or dtype.hasobject:
         raise ValueError(f"array {name!r} has type {dtype}, which a bundle can't hold")
     content = data[stream.tell() :]
-    count = 1
-    for length in shape:
-        count *= length
-    if count < 0 or count * dtype.itemsize != len(content):
+    count = math.prod(shape)
+    if min(shape, default=0) < 0 or count * dtype.itemsize != len(content):
         raise ValueError(f"array {name!r} of shape {shape} and type {dtype} does not fit its {len(content)} bytes")
     if not dtype.itemsize:
         raise ValueError(f"array {name!r} is empty text")
