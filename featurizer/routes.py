@@ -35,6 +35,7 @@ LONGEST_TEMPLATE = 256
 _CACHED_CALLS = 32_768
 _CACHED_SEGMENTS = 16_384
 _LONGEST_CACHED = 256  # characters: what clients send must not decide how much memory the caches take
+_METHOD_NAMES = {method: method for method in METHODS}
 _ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _AUTHORITY = re.compile(r"[^/\s?#@]+:[0-9]{1,5}")
 _END_OF_PATH = re.compile("[?#]")
@@ -66,32 +67,35 @@ class RouteTemplates:
                 scanner mints no endpoints.
             route: the route that the gateway matched; None, empty, ``-`` and ``$default`` mean none.
         """
+        name = _METHOD_NAMES.get(method) or _method_name(method)
         if "?" in path:
             path = path[: path.index("?")]
         if len(path) > _LONGEST_CACHED or (route is not None and len(route) > _LONGEST_CACHED):
-            return self._endpoint(method, path, status == 404, route)
-        return self._cached_endpoint(method, path, status == 404, route)
+            return self._endpoint(name, path, status == 404, route)
+        return self._cached_endpoint(name, path, status == 404, route)
 
     def template(self, path: str) -> str:
         """Return the template of a path: its pinned route, of whatever method, or what the rules make of it."""
         return self._route(None, path) or _heuristic(path)
 
     def _endpoint(self, method: str, path: str, not_found: bool, route: str | None) -> str:  # noqa: FBT001 -- positional because it is a cache key
-        name = method.upper() if method.isascii() else OTHER_METHOD
-        if name not in METHODS:
-            name = OTHER_METHOD
-        template = _own_route(route) or self._route(name, path)
+        template = _own_route(route) or self._route(method, path)
         if template is None and not_found:
             template = UNMATCHED_ROUTE
-        if template is None and name == "CONNECT" and _AUTHORITY.fullmatch(path):
+        if template is None and method == "CONNECT" and _AUTHORITY.fullmatch(path):
             template = AUTHORITY_ROUTE
-        return intern(f"{name} {template or _heuristic(path)}")
+        return intern(f"{method} {template or _heuristic(path)}")
 
     def _route(self, method: str | None, path: str) -> str | None:
         if not self._pins:
             return None
         segments = _segments(path)
         return None if segments is None else self._pins.find([_text(raw) for raw in segments], method)
+
+
+def _method_name(method: str) -> str:
+    name = method.upper() if method.isascii() else OTHER_METHOD
+    return name if name in METHODS else OTHER_METHOD
 
 
 def _segments(target: str) -> list[str] | None:

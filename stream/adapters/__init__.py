@@ -1,0 +1,35 @@
+"""Adapters: one for each gateway log format, from a record's bytes to calls.
+
+Query strings, bodies and headers end here: a call holds time, client, endpoint, status, duration and request id.
+"""
+
+from collections.abc import Mapping
+
+from featurizer.routes import RouteTemplates
+from stream.adapters.combined import COMBINED
+from stream.adapters.decoded import Adapter, Decode, Decoded, Reject
+from stream.adapters.detection import AUTO
+from stream.adapters.nginx_json import NGINX_JSON
+from stream.adapters.own import API_CALL, GATEWATCH
+
+__all__ = ["FORMATS", "Adapter", "Decode", "Decoded", "Reject", "decoder"]
+
+FORMATS: Mapping[str, Adapter] = {
+    adapter.name: adapter for adapter in (GATEWATCH, API_CALL, NGINX_JSON, COMBINED, AUTO)
+}
+"""The input formats by the name that settings use."""
+
+
+def decoder(format: str, routes: RouteTemplates) -> Decode:  # noqa: A002 -- the word that settings use
+    """Return the function that decodes the records of one format.
+
+    The function takes a record's value (None for a tombstone) and never raises, whatever the bytes.
+
+    Raises:
+        ValueError: there is no such format; the message lists those there are.
+    """
+    try:
+        adapter = FORMATS[format]
+    except KeyError:
+        raise ValueError(f"no input format {format!r}; there are {', '.join(FORMATS)}") from None
+    return adapter.bind(routes)

@@ -1,0 +1,115 @@
+"""Decoded: what one record of an input topic holds, calls and rejects, and how a record is taken apart."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from featurizer.calls import ApiCall
+from featurizer.routes import RouteTemplates
+from stream.dead_letters import Reason, Rejected
+
+MOST_ELEMENTS = 10_000
+"""Elements (array entries or lines) that one record may hold; a larger record is rejected whole."""
+
+_MARKS_PER_ELEMENT = 64  # commas, line breaks; more would be no log entry
+
+
+class Reject(msgspec.Struct, frozen=True):
+    """A record, or one element of it, that is no call.
+
+    Attributes:
+        reason: why, from the closed list.
+        detail: one sentence that names the field, without values.
+        original: the bytes of the element, exactly as they came.
+        index: position of the element in its record; None for a whole record.
+    """
+
+    reason: Reason
+    detail: str
+    original: bytes
+    index: int | None = None
+
+
+class Decoded(msgspec.Struct):
+    """What a record holds: each of its elements is either one of the calls or one of the rejects.
+
+    Attributes:
+        calls: the calls, in the record's order.
+        rejects: the elements that are none, in the record's order.
+        format: name of the format that read them.
+    """
+
+    calls: list[ApiCall]
+    rejects: list[Reject]
+    format: str
+
+
+Decode = Callable[[bytes | None], Decoded]
+"""Reads a record's value; never raises, whatever the bytes."""
+
+ReadOne = Callable[[bytes], ApiCall]
+"""Reads one element; raises Rejected, or one of msgspec's and UnicodeDecodeError."""
+
+Split = Callable[[bytes], list[bytes] | None]
+"""Takes a record apart into elements; None when it is one element itself."""
+
+
+class Adapter(msgspec.Struct, frozen=True):
+    """One input format.
+
+    Attributes:
+        name: as settings spell it.
+        summary: one line for people.
+        bind: makes the function that decodes records with given route templates.
+    """
+
+    name: str
+    summary: str
+    bind: Callable[[RouteTemplates], Decode]
+
+
+def record_decoder(name: str, read_one: ReadOne, split: Split) -> Decode:
+    """Return a decoder that first takes a record as one element, and only if that fails looks closer."""
+
+    def decode(value: bytes | None) -> Decoded:
+        try:
+            return Decoded([read_one(value)], [], name)  # type: ignore[arg-type]  # None raises TypeError, seen below
+        except Exception:  # noqa: BLE001 -- any bytes may come; the closer look gives each its reason
+            return _look_closer(name, value, read_one, split)
+
+    return decode
+
+
+def whole_reject(name: str, value: bytes | None, reason: Reason, detail: str) -> Decoded:
+    """Return a record rejected as a whole."""
+    return Decoded([], [Reject(reason, detail, value or b"")], name)
+
+
+def _look_closer(name: str, value: bytes | None, read_one: ReadOne, split: Split) -> Decoded:
+    if value is None or not value.strip():
+        return whole_reject(name, value, Reason.UNDECODABLE, "empty record")
+    # Counted before the record is taken apart: elements take far more memory than their bytes.
+    crowded = max(value.count(b"\n"), value.count(b",")) > _MARKS_PER_ELEMENT * MOST_ELEMENTS
+    elements = None if crowded else split(value)
+    if crowded or (elements is not None and len(elements) > MOST_ELEMENTS):
+        detail = f"the record holds more than {MOST_ELEMENTS} elements"
+        return whole_reject(name, value, Reason.UNDECODABLE, detail)
+    decoded = Decoded([], [], name)
+    if elements is None:
+        _read(value, None, read_one, decoded)
+    else:
+        for index, element in enumerate(elements):
+            _read(element, index, read_one, decoded)
+    return decoded
+
+
+def _read(element: bytes, index: int | None, read_one: ReadOne, decoded: Decoded) -> None:
+    try:
+        decoded.calls.append(read_one(element))
+    except Rejected as rejected:
+        decoded.rejects.append(Reject(rejected.reason, rejected.detail, element, index))
+    except RecursionError:
+        decoded.rejects.append(Reject(Reason.UNDECODABLE, "nested too deep", element, index))
+    except Exception as error:  # noqa: BLE001 -- a defect met by one element must not stop the others
+        detail = f"reading {decoded.format} raised {type(error).__name__}"
+        decoded.rejects.append(Reject(Reason.INTERNAL_ERROR, detail, element, index))

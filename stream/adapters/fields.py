@@ -1,0 +1,107 @@
+"""What the formats share about single fields: limits, and which of two values names the client.
+
+One rule runs through all of them: what a client can choose (method, path, user agent, request id) never makes a reject.
+Rejects stop a worker when they are too many, and no client may be able to bring that about.
+"""
+
+from functools import lru_cache
+
+from stream.adapters.times import EARLIEST, LATEST
+from stream.dead_letters import Reason, Rejected
+
+LONGEST_CLIENT = 256
+LONGEST_PATH = 65_536
+"""Characters of a request target; gateways refuse longer ones themselves (NGINX 8 KiB, Envoy 60 KiB)."""
+LONGEST_REQUEST_ID = 256
+_NOBODY = frozenset({"", "-"})
+
+
+def checked_time(time: int, field: str) -> int:
+    """Return the time if a log entry can be of it.
+
+    Raises:
+        Rejected: before the year 2000 or after 2099; says which unit it looks like.
+    """
+    if EARLIEST <= time < LATEST:
+        return time
+    unit = ""
+    for name, factor in (("seconds", 1_000), ("microseconds", 0.001), ("nanoseconds", 0.000_001)):
+        if EARLIEST <= time * factor < LATEST:
+            unit = f"; the number looks like {name}"
+    raise invalid(field, f"not a time of the years 2000 to 2099{unit}")
+
+
+def checked_client(client: str, field: str) -> str:
+    """Return the client.
+
+    Raises:
+        Rejected: empty, ``-``, or longer than ``LONGEST_CLIENT``.
+    """
+    if client in _NOBODY or client.isspace():
+        raise missing(field)
+    if len(client) > LONGEST_CLIENT:
+        raise invalid(field, f"longer than {LONGEST_CLIENT} characters")
+    return client
+
+
+def client_of(user: str | None, address: str | None, status: int, field: str) -> str:
+    """Return who called: the authenticated user, else the address.
+
+    A user whom the server refused (401) is only what somebody claimed to be, and so is a name of absurd length.
+
+    Raises:
+        Rejected: neither is there.
+    """
+    if user and user != "-" and status != 401 and len(user) <= LONGEST_CLIENT and not user.isspace():
+        return user
+    return checked_client(address or "", field)
+
+
+def checked_path(path: str, field: str) -> str:
+    """Return the path.
+
+    Raises:
+        Rejected: longer than ``LONGEST_PATH``.
+    """
+    if len(path) > LONGEST_PATH:
+        raise invalid(field, f"longer than {LONGEST_PATH} characters")
+    return path
+
+
+def request_id_of(text: str | None) -> str | None:
+    """Return the request id, None when there is none or it is too long to be one."""
+    return None if not text or text == "-" or len(text) > LONGEST_REQUEST_ID else text
+
+
+def split_request(line: str) -> tuple[str, str]:
+    """Return method and request target of a request line; the target is empty where there is none.
+
+    A line without protocol is HTTP/0.9 or was cut off; blanks inside the target stay in it.
+    """
+    method, _, rest = line.partition(" ")
+    target, _, protocol = rest.rpartition(" ")
+    return method, (target if protocol.startswith("HTTP/") else rest).strip(" ")
+
+
+@lru_cache(1_024)
+def status_of(text: str) -> int:
+    """Return a status code as text; ``-``, empty and ``000`` are 0, none recorded.
+
+    Raises:
+        Rejected: no number of up to three digits.
+    """
+    if text in _NOBODY:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= 3):
+        raise invalid("status", "not a number from 0 to 999")
+    return int(text)
+
+
+def missing(field: str) -> Rejected:
+    """Return the rejection for a field that is absent or empty."""
+    return Rejected(Reason.MISSING_FIELD, f"{field} is missing")
+
+
+def invalid(field: str, what: str) -> Rejected:
+    """Return the rejection for a field that is there but wrong."""
+    return Rejected(Reason.INVALID_FIELD, f"{field}: {what}")

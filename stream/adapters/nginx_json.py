@@ -1,0 +1,128 @@
+"""Format ``nginx-json``: an NGINX access log with ``escape=json``, as ``deploy/nginx-log-format.conf`` writes it.
+
+Fields have the names of NGINX's variables; values may be text or numbers:
+
+================== ===================================================================================================
+``msec``           epoch seconds with milliseconds. Else ``time_iso8601``, else ``time_local``. NGINX takes all three
+                   when it writes the line, at the END of the request: ``request_time`` is taken off
+``remote_addr``    the client, unless ``remote_user`` names one (not empty, not ``-``, status not 401)
+``request_method`` with ``path`` or ``request_uri``; else ``request``, the whole request line
+``status``         optional; ``000`` and ``-`` are 0, none recorded
+``request_time``   optional, seconds with milliseconds
+``request_id``     optional
+``route``          optional, the template if your configuration knows it
+================== ===================================================================================================
+
+Other fields are ignored. ``uri`` is not read: NGINX has decoded and rewritten it. A request that NGINX could not parse
+has no method or no path in the log: it is a call to ``{malformed}``.
+"""
+
+import msgspec
+
+from featurizer.calls import ApiCall
+from featurizer.routes import RouteTemplates
+from stream.adapters.decoded import Adapter, Decode, record_decoder
+from stream.adapters.fields import (
+    checked_path,
+    checked_time,
+    client_of,
+    invalid,
+    missing,
+    request_id_of,
+    split_request,
+    status_of,
+)
+from stream.adapters.json_elements import json_reader, split_objects
+from stream.adapters.times import clf_time, rfc3339_time, seconds_time
+
+_Text = str | None
+_Number = str | int | float | None
+
+
+class _Line(msgspec.Struct, gc=False):
+    """The variables that are read; NGINX leaves a variable without value empty."""
+
+    msec: _Number = None
+    remote_addr: _Text = None
+    remote_user: _Text = None
+    request_method: _Text = None
+    path: _Text = None
+    status: str | int | None = None
+    request_time: _Number = None
+    request_id: _Text = None
+    route: _Text = None
+    request_uri: _Text = None
+    request: _Text = None
+    time_iso8601: _Text = None
+    time_local: _Text = None
+
+
+def _bind(routes: RouteTemplates) -> Decode:
+    endpoint = routes.endpoint
+
+    def call_of(line: _Line) -> ApiCall:
+        status = line.status
+        if type(status) is not int:
+            status = status_of(status or "")
+        elif not 0 <= status <= 999:
+            raise invalid("status", "not a number from 0 to 999")
+        time, field = _end(line)
+        duration = _milliseconds(line.request_time, "request_time")
+        method, path = line.request_method, line.path
+        if method is None or path is None:
+            method, path = _request(line)
+        return ApiCall(
+            checked_time(time if duration is None else time - duration, field),
+            client_of(line.remote_user, line.remote_addr, status, "remote_addr"),
+            endpoint(method, checked_path(path, "path"), status, line.route),
+            status,
+            None if duration is None else float(duration),
+            request_id_of(line.request_id),
+        )
+
+    return record_decoder(NGINX_JSON.name, json_reader(_Line, call_of), split_objects)
+
+
+def _end(line: _Line) -> tuple[int, str]:
+    """Return when NGINX wrote the line, and the field that says so."""
+    time = _milliseconds(line.msec, "msec")
+    if time is not None:
+        return time, "msec"
+    field = "time_iso8601" if line.time_iso8601 else "time_local"
+    try:
+        if line.time_iso8601:
+            return rfc3339_time(line.time_iso8601), field
+        if line.time_local:
+            return clf_time(line.time_local), field
+    except ValueError as error:
+        raise invalid(field, str(error)) from None
+    raise missing("msec (or time_iso8601, time_local)")
+
+
+def _milliseconds(value: _Number, field: str) -> int | None:
+    """Return seconds as milliseconds, exactly; None where there is no value."""
+    if isinstance(value, str):
+        if value in {"", "-"}:
+            return None
+        try:
+            return seconds_time(value)
+        except ValueError:
+            raise invalid(field, "not seconds") from None
+    if value is None:
+        return None
+    if not 0 <= value < 1e12:
+        raise invalid(field, "not seconds")
+    return round(value * 1000)
+
+
+def _request(line: _Line) -> tuple[str, str]:
+    """Return method and request target when they are not in ``request_method`` and ``path``."""
+    path = line.path if line.path is not None else line.request_uri
+    if line.request_method is not None and path is not None:
+        return line.request_method, path
+    if line.request is not None:
+        return split_request(line.request)
+    raise missing("request_method" if line.request_method is None else "path (or request_uri, request)")
+
+
+NGINX_JSON = Adapter("nginx-json", "NGINX access log as JSON (deploy/nginx-log-format.conf)", _bind)
