@@ -19,7 +19,14 @@ MISSING = math.nan
 
 
 class Feature(msgspec.Struct, frozen=True):
-    """One feature: its name, unit and meaning; ``global_degree`` features scale with the volume of traffic."""
+    """One feature.
+
+    Attributes:
+        name: as in tables and models.
+        unit: of its values.
+        meaning: in words that fit a sentence about a client, for alerts.
+        global_degree: the value scales with the volume of traffic.
+    """
 
     name: str
     unit: str
@@ -41,8 +48,9 @@ class FeatureSchema(msgspec.Struct, frozen=True):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex, first 16 characters) of name, version and every definition: a model refuses any other."""
-        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
+        """SHA-256 (hex, first 16 characters) of what decides the values, not of wording: a model refuses any other."""
+        decisive = [self.name, self.version, [(own.name, own.unit, own.global_degree) for own in self.features]]
+        return hashlib.sha256(msgspec.json.encode(decisive)).hexdigest()[:16]
 
     @property
     def global_columns(self) -> NDArray[np.intp]:
@@ -55,19 +63,39 @@ ACCESS_BEHAVIOUR_V1 = FeatureSchema(
     version=1,
     features=(
         Feature("n_connections", "edges", "distinct transitions between endpoints"),
-        Feature("avg_global_source_degrees", "edges", "mean over edges of g_out(source)", global_degree=True),
-        Feature("std_global_source_degrees", "edges", "spread over edges of g_out(source)", global_degree=True),
-        Feature("min_global_source_degrees", "edges", "least g_out(source) of an edge", global_degree=True),
-        Feature("max_global_source_degrees", "edges", "greatest g_out(source) of an edge", global_degree=True),
-        Feature("avg_global_dest_degrees", "edges", "mean over edges of g_in(destination)", global_degree=True),
-        Feature("min_global_dest_degrees", "edges", "least g_in(destination) of an edge", global_degree=True),
-        Feature("max_global_dest_degrees", "edges", "greatest g_in(destination) of an edge", global_degree=True),
-        Feature("std_local_source_degrees", "edges", "spread over edges of l_out(source)"),
+        Feature(
+            "avg_global_source_degrees", "edges", "how common the endpoints it left are, on average", global_degree=True
+        ),
+        Feature(
+            "std_global_source_degrees",
+            "edges",
+            "how much the endpoints it left differ in being common",
+            global_degree=True,
+        ),
+        Feature("min_global_source_degrees", "edges", "how common the rarest endpoint it left is", global_degree=True),
+        Feature(
+            "max_global_source_degrees", "edges", "how common the commonest endpoint it left is", global_degree=True
+        ),
+        Feature(
+            "avg_global_dest_degrees",
+            "edges",
+            "how common the endpoints it went to are, on average",
+            global_degree=True,
+        ),
+        Feature("min_global_dest_degrees", "edges", "how common the rarest endpoint it went to is", global_degree=True),
+        Feature(
+            "max_global_dest_degrees", "edges", "how common the commonest endpoint it went to is", global_degree=True
+        ),
+        Feature("std_local_source_degrees", "edges", "how much its endpoints differ in the ways it left them"),
         Feature("n_apis", "endpoints", "distinct endpoints called"),
-        Feature("edges_per_api", "edges per endpoint", "n_connections / n_apis"),
+        Feature("edges_per_api", "edges per endpoint", "distinct transitions per endpoint"),
     ),
 )
-"""The eleven features of the public access-behaviour table, computed by true edge direction."""
+"""The eleven features of the public access-behaviour table, computed by true edge direction.
+
+Over edges a -> b: avg, std, min, max of g_out(a) (``global_source``) and of g_in(b) (``global_dest``), std of l_out(a)
+(``local_source``); n_connections is the number of edges, n_apis that of endpoints, edges_per_api their ratio.
+"""
 
 
 class Occasion(StrEnum):

@@ -10,13 +10,14 @@ from featurizer.features import ACCESS_BEHAVIOUR_V1
 from featurizer.routes import RouteTemplates
 from featurizer.sessions import SessionPolicy
 from scorer.alerts import AlertPolicy
-from scorer.bundle import ModelBundle
+from scorer.bundle import BundleError, ModelBundle
 from scorer.judge import Judge
 from stream.adapters import decoder
+from stream.bundles import read_bundle
+from stream.errors import CommandError, ExitCode, SettingsError
 from stream.openapi import read_openapi
 from stream.pipeline import Decode, Detector, Normaliser
 from stream.settings import Settings
-from stream.errors import SettingsError
 
 SCHEMA = ACCESS_BEHAVIOUR_V1
 """The features that are computed."""
@@ -80,6 +81,18 @@ def frozen_degrees(path: Path | None) -> DegreeSnapshot | None:
         raise SettingsError(
             [f"degrees.frozen: {path}: {error}; write one with `gatewatch replay --degrees-out FILE`"]
         ) from error
+
+
+def model_bundle(settings: Settings) -> ModelBundle:
+    """Return the model that the settings name.
+
+    Raises:
+        CommandError: there is no such bundle, or it can't be used here.
+    """
+    try:
+        return read_bundle(settings.model.bundle, SCHEMA)
+    except BundleError as error:
+        raise CommandError(str(error), exit_code=ExitCode.USAGE) from error
 
 
 def judge(settings: Settings, bundle: ModelBundle) -> Judge:

@@ -1,0 +1,83 @@
+"""``gatewatch replay``: the detector over log files, without Kafka."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from stream import assembly
+from stream.adapters import FORMATS
+from stream.console import stderr
+from stream.errors import CommandError, ExitCode
+from stream.flags import AssignFlag, ConfigFlag, JsonFlag, settings_of
+from stream.replay import Progress as Report
+from stream.replay import Replay
+from stream.reports import JsonReport, TextReport
+
+FilesArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE…", exists=True, dir_okay=False, help="Log files, the oldest first.", show_default=False
+    ),
+]
+FormatFlag = Annotated[str, typer.Option("--format", "-f", metavar="|".join(FORMATS), help="Log format of the files.")]
+BundleFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--bundle", metavar="NAME|PATH", help="Model bundle; short for --set model.bundle=…", show_default=False
+    ),
+]
+MostFlag = Annotated[int, typer.Option("--most", min=0, help="Sessions shown: those with the highest scores.")]
+DegreesFlag = Annotated[
+    Path | None,
+    typer.Option(
+        "--degrees-out", metavar="FILE", help="Write the final degree table, for degrees.frozen.", show_default=False
+    ),
+]
+
+
+def replay(  # noqa: PLR0913 -- one parameter per flag
+    files: FilesArgument,
+    *,
+    log_format: FormatFlag = "auto",
+    bundle: BundleFlag = None,
+    most: MostFlag = 20,
+    degrees_out: DegreesFlag = None,
+    config: ConfigFlag = None,
+    assign: AssignFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Run log files through the detector and print sessions, alerts and a summary.
+
+    With --json every session, alert and dead letter is one JSON object a line, and the summary is the last.
+    """
+    if log_format not in FORMATS:
+        raise CommandError(f"no format {log_format!r}", f"choose one of {', '.join(FORMATS)}", ExitCode.USAGE)
+    settings = settings_of(config, assign, {"model.bundle": bundle})
+    model = assembly.model_bundle(settings)
+    run = Replay(settings, model, log_format)
+    show = JsonReport(run) if json else TextReport(run, model, most)
+    with progress(files) as report:
+        for batch in run.run(files, report):
+            show.add(batch)
+    show.end()
+    if degrees_out is not None:
+        degrees_out.write_bytes(msgspec.json.format(msgspec.json.encode(run.degrees)))
+    if not run.summary.calls:
+        raise CommandError(
+            "no line was understood as a call",
+            "name the format with --format; --json shows each dead letter with its reason",
+        )
+
+
+@contextmanager
+def progress(files: list[Path]) -> Iterator[Report]:
+    """Show how much of the files has been read."""
+    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task("", total=sum(path.stat().st_size for path in files))
+        yield lambda read: bar.advance(task, read)
