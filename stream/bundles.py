@@ -73,7 +73,7 @@ def write_bundle(path: str | Path, files: Mapping[str, bytes]) -> None:
     Raises:
         BundleError: the place is taken by something else than a bundle, or can't be written.
     """
-    target = Path(path).expanduser()
+    target = Path(path).expanduser().absolute()
     for name in files:
         if not safe_name(name):
             raise BundleError(f"a bundle can't hold a file called {name!r}")
@@ -99,7 +99,7 @@ def _load(name: str, read: ReadFile, schema: FeatureSchema) -> ModelBundle:
         manifest = read(MANIFEST, MAX_FILE_BYTES)
         if manifest is None:
             raise BundleError(f"there is no {MANIFEST}: this is not a model bundle; `gatewatch train` writes one")  # noqa: TRY301 -- gets the bundle's name below
-        files, left = {MANIFEST: manifest}, MAX_BUNDLE_BYTES
+        files, left = {MANIFEST: manifest}, MAX_BUNDLE_BYTES - len(manifest)
         for file_name in (ENSEMBLE, REFERENCE, *decode_manifest(manifest).files):
             content = None if file_name in files else read(file_name, min(left, MAX_FILE_BYTES))
             if content is not None:
@@ -112,7 +112,7 @@ def _load(name: str, read: ReadFile, schema: FeatureSchema) -> ModelBundle:
 
 def _limited(name: str, size: int, limit: int) -> None:
     if size > limit:
-        raise BundleError(f"{name} has {size:,} bytes, more than the {limit:,} a bundle may have left")
+        raise BundleError(f"{name} has more than the {limit:,} bytes that are left to the bundle")
 
 
 def _from_package(folder: Traversable) -> ReadFile:
