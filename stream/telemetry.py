@@ -1,0 +1,177 @@
+"""Telemetry: every metric of gatewatch, named in one place.
+
+The README's table and the checks of dashboards and alert rules read METRICS. No label holds a client, a path or
+anything else of which there are many. Observe once per batch, session or alert, never per call: an observation costs
+as much as the rest of a call's way.
+"""
+
+import platform
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+
+from featurizer.features import Occasion
+from featurizer.sessions import CloseReason
+from scorer.alerts import AlertKind, Decision, Severity
+from scorer.verdicts import Readiness
+from stream.dead_letters import Reason
+from stream.metrics import Label, counter, declared, gauge, histogram
+
+STAGES = ("normalise", "sessionize", "score", "encode")
+CAPS = ("max_calls", "max_duration", "max_edges", "max_endpoints", "max_open")
+"""Settings whose limit a session or a table can reach."""
+SUPPRESSING = (Decision.COOLDOWN, Decision.REPEATED)
+
+_LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 300, 1800, 3600)
+_WORK_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
+_COMMIT_S = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_RECORDS = (1, 10, 50, 100, 500, 1000, 2500, 5000, 10_000, 25_000)
+
+_KIND = Label("kind", AlertKind)
+
+
+class Telemetry:
+    """The metrics of one process.
+
+    Args:
+        registry: where the collectors are registered; one Telemetry per registry.
+    """
+
+    alert_event_latency = histogram(
+        "gatewatch_alert_event_latency_seconds",
+        "s",
+        "Event time of the call that raised an alert, until the alert was committed.",
+        _KIND,
+        buckets=_LATENCY_S,
+    )
+    alert_record_latency = histogram(
+        "gatewatch_alert_record_latency_seconds",
+        "s",
+        "Kafka timestamp of the record that raised an alert, until the alert was committed.",
+        _KIND,
+        buckets=_LATENCY_S,
+    )
+    stage_duration = histogram(
+        "gatewatch_stage_duration_seconds",
+        "s",
+        "Time that a stage of the pipeline took for one batch.",
+        Label("stage", STAGES),
+        buckets=_WORK_S,
+    )
+    scoring_duration = histogram(
+        "gatewatch_scoring_duration_seconds",
+        "s",
+        "Time that the model took for the vectors of one batch.",
+        buckets=_WORK_S,
+    )
+    commit_duration = histogram(
+        "gatewatch_commit_duration_seconds", "s", "Time that one commit of outputs and offsets took.", buckets=_COMMIT_S
+    )
+    batch_size = histogram("gatewatch_batch_records", "records", "Records in one batch from Kafka.", buckets=_RECORDS)
+
+    calls = counter("gatewatch_calls", "calls", "API calls understood, by log format.", Label("format"))
+    sessions_closed = counter(
+        "gatewatch_sessions_closed", "sessions", "Sessions that ended, by why.", Label("reason", CloseReason)
+    )
+    vectors = counter(
+        "gatewatch_vectors", "vectors", "Feature vectors taken of sessions, by occasion.", Label("occasion", Occasion)
+    )
+    verdicts = counter(
+        "gatewatch_verdicts",
+        "verdicts",
+        "Vectors judged, by whether the degree tables were ready and whether the verdict was anomalous.",
+        Label("readiness", Readiness),
+        Label("anomalous", ("true", "false")),
+    )
+    alerts = counter(
+        "gatewatch_alerts", "alerts", "Alerts committed, by kind and severity.", _KIND, Label("severity", Severity)
+    )
+    alerts_suppressed = counter(
+        "gatewatch_alerts_suppressed",
+        "verdicts",
+        "Anomalous verdicts without an alert of their own: the client's cooldown, or the session already has one.",
+        Label("reason", SUPPRESSING),
+    )
+    dead_letters = counter(
+        "gatewatch_dead_letters", "records", "Records, or parts, that could not be used.", Label("reason", Reason)
+    )
+    late_calls = counter("gatewatch_late_calls", "calls", "Calls that came after their session had ended.")
+    duplicate_calls = counter("gatewatch_duplicate_calls", "calls", "Calls dropped as exact duplicates.")
+    caps_reached = counter(
+        "gatewatch_caps_reached",
+        "sessions or endpoints",
+        "Limits reached, by setting; what lies beyond is no longer told apart.",
+        Label("cap", CAPS),
+    )
+    evictions = counter(
+        "gatewatch_evictions", "sessions", "Open sessions closed early because too many were open (sessions.max_open)."
+    )
+
+    consumer_lag = gauge(
+        "gatewatch_consumer_lag_records",
+        "records",
+        "Records not yet read of an assigned partition.",
+        Label("topic"),
+        Label("partition"),
+    )
+    watermark_delay = gauge(
+        "gatewatch_watermark_delay_seconds",
+        "s",
+        "How far a partition's watermark is behind the wall clock.",
+        Label("topic"),
+        Label("partition"),
+    )
+    partitions_assigned = gauge(
+        "gatewatch_partitions_assigned", "partitions", "Partitions this worker reads, by role.", Label("role")
+    )
+    open_sessions = gauge("gatewatch_open_sessions", "sessions", "Sessions open on this worker.")
+    degree_edges = gauge("gatewatch_degree_edges", "edges", "Edges counted in the degree tables.")
+    degree_endpoints = gauge("gatewatch_degree_endpoints", "endpoints", "Endpoints in the degree tables.")
+    learning_edges_needed = gauge(
+        "gatewatch_learning_edges_needed",
+        "edges",
+        "Edges the degree tables need before verdicts can alert; learning lasts while gatewatch_degree_edges is less.",
+    )
+    model_info = gauge(
+        "gatewatch_model_info",
+        "1",
+        "The model in use.",
+        Label("uid"),
+        Label("name"),
+        Label("schema"),
+        Label("trained_on"),
+    )
+    build_info = gauge("gatewatch_build_info", "1", "The program.", Label("version"), Label("python"))
+    web_requests = counter(
+        "gatewatch_web_requests", "requests", "Requests to the web server.", Label("route"), Label("status_code")
+    )
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        for metric in METRICS:
+            setattr(self, metric.attribute, metric.collector(registry))
+        self.build_info.labels(version("gatewatch"), platform.python_version()).set(1)
+
+    def model(self, uid: str, name: str, schema: str, trained_on: str) -> None:
+        """Say which model is in use; the one named before is forgotten.
+
+        Args:
+            uid: of the bundle.
+            name: of the bundle.
+            schema: name of the feature schema.
+            trained_on: a few words; longer text is cut.
+        """
+        self.model_info.clear()
+        self.model_info.labels(uid, name, schema, trained_on[:80]).set(1)
+
+
+METRICS = declared(Telemetry)
+"""The catalogue."""
+
+
+def process_registry() -> CollectorRegistry:
+    """Return a registry with the usual metrics of a process: CPU, memory, file descriptors, garbage collection."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
