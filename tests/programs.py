@@ -1,0 +1,84 @@
+"""Programs that tests start: each with its own log file, ended by its own handle."""
+
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+STOP_SECONDS = 40.0
+"""A worker may take ``delivery.shutdown_timeout_s`` to commit its last batch."""
+
+
+class ProgramError(Exception):
+    """A program ended, or did not become ready; the message ends with its output."""
+
+
+class Program:
+    """A running program; leaving its ``with`` block stops it.
+
+    Args:
+        command: what to run.
+        log: file that gets its standard output and error.
+        environment: all of its environment variables.
+    """
+
+    def __init__(self, command: Sequence[str | Path], log: Path, environment: Mapping[str, str]) -> None:
+        self.name = log.stem
+        self.log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*_ends_with_us(), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                cwd=log.parent,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> int:
+        """Ask the program to end, end it when it does not; return its exit code."""
+        self.process.terminate()
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+    def wait_until(self, url: str, seconds: float = 60.0) -> None:
+        """Return when a GET of the address gives 200.
+
+        Raises:
+            ProgramError: the program ended, or the address has not answered in time.
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise ProgramError(f"{self.name} ended with code {self.process.returncode}:\n{self.output()}")
+            try:
+                with urllib.request.urlopen(url, timeout=2):  # noqa: S310 -- http on loopback
+                    return
+            except (OSError, urllib.error.URLError):
+                time.sleep(0.1)
+        raise ProgramError(f"{self.name}: {url} is not ready after {seconds:.0f} s:\n{self.output()}")
+
+    def output(self) -> str:
+        """Return the end of what the program wrote."""
+        return self.log.read_text(errors="replace")[-4000:]
+
+
+def _ends_with_us() -> list[str]:
+    """Return what to put before a command so that Linux ends it should this process be killed."""
+    return ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
