@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from featurizer.features import FeatureSchema, Matrix
-from scorer.examples import Labels
+from scorer.examples import Indices, Labels
 from scorer.plots import ANOMALOUS, BENIGN, DPI, NEUTRAL, plain, png
 
 _COLUMNS = 4
 _BINS = 25
-_SWARM_ROWS = 400
-"""Rows drawn in the SHAP plot: more points hide each other."""
+_SWARM_ROWS = 200
+"""Rows of each class in the SHAP plot: more points hide each other."""
 _LANE = 0.38
 """Half the height of a feature's lane in the SHAP plot."""
 
@@ -46,25 +46,31 @@ def feature_distributions(features: Matrix, anomalous: Labels, schema: FeatureSc
     return png(figure)
 
 
+def representatives(anomalous: Labels) -> Indices:
+    """Return positions of rows for the SHAP plot: as many of each class, evenly over the rows, none by chance."""
+    classes = (np.flatnonzero(anomalous == flag) for flag in (False, True))
+    return np.concatenate(
+        [rows[np.unique(np.linspace(0, len(rows) - 1, _SWARM_ROWS).round().astype(np.intp))] for rows in classes]
+    )
+
+
 def shap_summary(features: Matrix, contributions: Matrix, schema: FeatureSchema) -> bytes:
     """Return what each feature does to the score: a dot a session, coloured by the feature's value, grey if missing.
 
     Args:
-        features: normalised features of sessions, shape (n, f).
+        features: normalised features of the ``representatives``, shape (n, f).
         contributions: their SHAP values in log-odds, shape (n, f).
         schema: names of the features.
     """
     importance = np.abs(contributions).mean(axis=0)
     order = [int(number) for number in np.argsort(importance, kind="stable") if importance[number] > 0]
-    # Evenly over the rows, which is over both classes: no random choice in a picture.
-    rows = np.unique(np.linspace(0, len(features) - 1, _SWARM_ROWS).round().astype(np.intp))
     figure = Figure(figsize=(7.6, 0.42 * len(order) + 1.4), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.axvline(0, color=NEUTRAL, linewidth=1)
     dots = None
     for lane, number in enumerate(order):
-        effect = contributions[rows, number]
-        value = _ranks(features[rows, number])
+        effect = contributions[:, number]
+        value = _ranks(features[:, number])
         lanes = lane + _spread(effect)
         missing = np.isnan(value)
         axes.scatter(effect[missing], lanes[missing], color="#BBBBBB", s=8, linewidths=0)

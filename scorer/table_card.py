@@ -26,7 +26,8 @@ def documents(data: bytes, trained: Trained, report: TableReport) -> dict[str, b
     """
     manifest, runs = trained.bundle.manifest, report.shipped.repetitions(report.anomalous)
     examples = read_table(data).without_copies().select(ROWS).examples()
-    shap, _ = contributions(trained.bundle.ensemble, examples.features)
+    some = examples.features[feature_plots.representatives(examples.anomalous)]
+    shap, _ = contributions(trained.bundle.ensemble, some)
     pictures = {
         "roc.png": plots.roc(runs),
         "precision_recall.png": plots.precision_recall(runs),
@@ -35,7 +36,7 @@ def documents(data: bytes, trained: Trained, report: TableReport) -> dict[str, b
         "feature_distributions.png": feature_plots.feature_distributions(
             examples.features, examples.anomalous, ACCESS_BEHAVIOUR_V1
         ),
-        "shap_summary.png": feature_plots.shap_summary(examples.features, shap, ACCESS_BEHAVIOUR_V1),
+        "shap_summary.png": feature_plots.shap_summary(some, shap, ACCESS_BEHAVIOUR_V1),
     }
     return {CARD: _card(manifest, report, examples, data), **pictures}
 

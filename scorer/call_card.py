@@ -1,0 +1,161 @@
+"""The model card and the plots of a model trained on call logs."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from featurizer.features import FeatureSchema
+from scorer import feature_plots, plots
+from scorer.call_evaluation import CallReport, Detection, Share
+from scorer.call_recipe import examples_of, ready, reference_edges
+from scorer.examples import Scores
+from scorer.explanation import contributions
+from scorer.labelling import LabelledVectors
+from scorer.manifest import Manifest
+from scorer.model_card import CAPTIONS, CARD, card, facts, sweep_table, table
+from scorer.model_card import plots as embedded
+from scorer.thresholds import sweep
+from scorer.training import Trained
+
+
+def documents(
+    vectors: LabelledVectors, trained: Trained, scores: Scores, report: CallReport, schema: FeatureSchema
+) -> dict[str, bytes]:
+    """Return the card and the plots.
+
+    Args:
+        vectors: labelled vectors that the model was trained on.
+        trained: the model.
+        scores: scores out of fold of the vectors that are ``ready``, in order.
+        report: quality on held-out sessions.
+        schema: features of the vectors.
+    """
+    manifest, usable = trained.bundle.manifest, ready(vectors)
+    complete = usable & vectors.closed
+    runs = [(vectors.anomalous[complete], scores[vectors.closed[usable]])]
+    features = examples_of(vectors, complete, reference_edges(vectors), schema).features
+    labels = vectors.anomalous[complete]
+    some = features[feature_plots.representatives(labels)]
+    shap, _ = contributions(trained.bundle.ensemble, some)
+    pictures = {
+        "roc.png": plots.roc(runs),
+        "precision_recall.png": plots.precision_recall(runs),
+        "calibration.png": plots.reliability(runs),
+        "threshold_sweep.png": plots.threshold_sweep(runs, manifest.thresholds),
+        "feature_distributions.png": feature_plots.feature_distributions(features, labels, schema),
+        "shap_summary.png": feature_plots.shap_summary(some, shap, schema),
+    }
+    sections = [
+        ("Intended use", _use(manifest)),
+        ("Data", _data(vectors, manifest)),
+        ("Training", _training(vectors, manifest)),
+        ("How good it is on clients it has not seen", _quality(report)),
+        ("Threshold sweep", _SWEEP + sweep_table(sweep(*runs[0])[1:-1])),
+        ("Plots", _PLOTS + embedded(CAPTIONS)),
+        ("Limits", _LIMITS),
+        ("Facts", facts(manifest)),
+    ]
+    return {CARD: card(f"Model card: {manifest.name}", sections), **pictures}
+
+
+_SWEEP = (
+    "Complete sessions of the whole input, scored out of fold (no fold's model saw any session of their client).\n\n"
+)
+_PLOTS = (
+    "Complete sessions of the whole input, scored out of fold; feature values and SHAP values of the final model.\n\n"
+)
+
+_LIMITS = """
+- It knows the attacks it was shown. What differs from all of them and still looks like benign use is not found.
+- What the labels do not name was taken as benign; attacks nobody labelled teach it that they are normal.
+- Scores are not calibrated probabilities: `class_weight="balanced"` raises them (see the calibration plot).
+  Severity cut-offs in the settings are cut-offs of this score.
+- False alerts hold for benign use like that of the training calls. A new release of the API or a new kind of
+  client changes what is usual; train again then.
+- Measured without the cooldown, which suppresses further alerts of a client, and without taking alerted
+  sessions back out of the degree tables, which service does.
+"""
+
+
+def _use(manifest: Manifest) -> str:
+    return f"""
+Alerts on sessions of the API whose calls it was trained on: {manifest.data.description}
+
+Not for other APIs: degrees and session lengths differ too much between them. Not for blocking clients without
+a person looking first.
+"""
+
+
+def _data(vectors: LabelledVectors, manifest: Manifest) -> str:
+    kinds = Counter(vectors.attacks)
+    rows = [[kind or "benign", f"{count:,}"] for kind, count in sorted(kinds.items())]
+    late = len(vectors.attacks) - len(set(vectors.session[ready(vectors)].tolist()))
+    unmatched = len(vectors.unmatched)
+    return f"""
+{manifest.data.name}; licence {manifest.data.licence}.
+
+{table(["sessions", "number"], rows)}
+
+{len(vectors.values):,} vectors of {len(vectors.attacks):,} sessions; {late:,} sessions were too early to judge
+(the degree table held fewer than {manifest.minimum_edges:,} edges) and are left out. {unmatched:,} labelled
+attacks have no call in the input.
+"""
+
+
+def _training(vectors: LabelledVectors, manifest: Manifest) -> str:
+    usable = ready(vectors)
+    opened = int((usable & ~vectors.closed).sum())
+    return f"""
+scikit-learn's HistGradientBoostingClassifier (parameters below), on {int(usable.sum()):,} vectors: sessions at
+their end, and {opened:,} vectors of sessions that still went on. The rows of a session weigh 1 together, both
+classes weigh the same. A vector taken before the first hostile call is benign. Degrees are normalised to
+{manifest.reference_edges:,.0f} edges, those of the degree table at the end of the input.
+
+Thresholds come from scores out of fold (5 folds, a client's sessions kept together):
+- closed sessions: the threshold of greatest F1;
+- open sessions: the lowest that raises an early alert in at most {manifest.parameters["false_alert_budget"]:g}
+  of 1,000 benign sessions, each judged by its greatest score while it went on. With fewer benign sessions than
+  the budget needs, none may alert.
+"""
+
+
+def _quality(report: CallReport) -> str:
+    rows = [_row(detection) for detection in (*report.kinds, report.overall)]
+    complete, chosen = report.complete, report.thresholds
+    return f"""
+For these numbers a model was trained on {report.train_sessions:,} sessions and judged by
+{report.test_sessions:,} others: {report.split}.
+Its thresholds ({chosen.open:.3f} open, {chosen.closed:.3f} closed) were chosen on the training sessions. The model
+of this bundle is then trained on all sessions in the same way. Intervals are 95 %.
+
+{table(["attack", "sessions", "found", "found early", "calls to detect", "seconds to detect"], rows)}
+
+Calls and seconds: median from the first hostile call to the vector that raised the first alert, over the
+attacks found.
+
+- False alerts: {_rate(report.false_alerts)} in 1,000 benign sessions; early ones {_rate(report.false_early)}.
+- Attacked sessions with an alert before the first hostile call: {report.premature.hits} of {report.premature.of}.
+- Complete sessions: ROC AUC {complete.roc_auc:.3f}, average precision {complete.average_precision:.3f}, F1
+  {complete.f1:.3f} (precision {complete.precision:.3f}, recall {complete.recall:.3f}), Brier
+  {complete.brier:.3f}, calibration error {complete.calibration_error:.3f}.
+"""
+
+
+def _row(detection: Detection) -> Sequence[str]:
+    return [
+        detection.attack,
+        f"{detection.found.of:,}",
+        _percent(detection.found),
+        _percent(detection.early),
+        "none" if detection.calls is None else f"{detection.calls:.0f}",
+        "none" if detection.seconds is None else f"{detection.seconds:.1f}",
+    ]
+
+
+def _percent(share: Share) -> str:
+    low, high = share.interval
+    return f"{100 * share.value:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def _rate(share: Share) -> str:
+    low, high = share.interval
+    return f"{1000 * share.value:.1f} ({1000 * low:.1f} to {1000 * high:.1f}; {share.hits} of {share.of:,})"

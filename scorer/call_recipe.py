@@ -1,0 +1,159 @@
+"""The recipe for call logs: a model from labelled sessions of one's own API, whole ones and their beginnings."""
+
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+
+from featurizer.features import FeatureSchema, normalise
+from scorer.examples import Examples, Labels, Scores
+from scorer.labelling import LabelledVectors
+from scorer.manifest import DataSource, Manifest
+from scorer.thresholds import Thresholds, best_f1, within_budget
+from scorer.training import INNER_FOLDS, Recipe, Trained, out_of_fold, smallest_table, train
+
+FALSE_ALERT_BUDGET = 1.0
+"""Early alerts in 1,000 benign sessions that the threshold for open sessions may raise, unless told otherwise."""
+FEWEST_ATTACKS = 10
+"""Attacked sessions, and benign ones, below which nothing can be learnt and measured."""
+
+
+class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user decides.
+
+    Attributes:
+        name: what the model is called.
+        seed: seed of every random choice.
+        false_alert_budget: early alerts in 1,000 benign sessions that the threshold for open sessions may raise.
+        recipe: parameters of the trees.
+    """
+
+    name: str
+    seed: int = 0
+    false_alert_budget: float = FALSE_ALERT_BUDGET
+    recipe: Recipe = Recipe()
+
+
+def reference_edges(vectors: LabelledVectors) -> float:
+    """Return the edges in the degree table at the end of the input."""
+    return float(vectors.total_edges.max())
+
+
+def ready(vectors: LabelledVectors) -> Labels:
+    """Return which vectors were taken when the degree table was large enough for a verdict, shape (n,).
+
+    The others are left out of training and measuring, as they would be left out in service.
+    """
+    return vectors.total_edges >= smallest_table(reference_edges(vectors))
+
+
+def examples_of(vectors: LabelledVectors, rows: Labels, reference: float, schema: FeatureSchema) -> Examples:
+    """Return some vectors as examples: a session's rows weigh 1 together, a client's stay together.
+
+    Args:
+        vectors: all vectors.
+        rows: which of them, shape (n,).
+        reference: edges that degrees are normalised to.
+        schema: features of the vectors.
+    """
+    session = vectors.session[rows]
+    return Examples(
+        normalise(vectors.values[rows], vectors.total_edges[rows], reference, schema),
+        vectors.anomalous[rows],
+        vectors.client[session],
+        1.0 / np.bincount(session)[session],
+    )
+
+
+def thresholds_of(vectors: LabelledVectors, rows: Labels, scores: Scores, budget: float) -> Thresholds:
+    """Return the thresholds by scores out of fold.
+
+    ``closed``: greatest F1 over complete sessions. ``open``: the lowest that raises an early alert in at most
+    ``budget`` of 1,000 benign sessions, each judged by the greatest score of its open vectors.
+
+    Args:
+        vectors: all vectors.
+        rows: which of them were scored, shape (n,).
+        scores: their scores, in order.
+        budget: false alerts in 1,000 benign sessions.
+    """
+    closed, session = vectors.closed[rows], vectors.session[rows]
+    greatest = np.zeros(len(vectors.attacks))
+    np.maximum.at(greatest, session[~closed], scores[~closed])
+    benign = np.setdiff1d(session, np.flatnonzero(vectors.attacked))
+    return Thresholds(
+        open=min(within_budget(greatest[benign], budget), 1.0),
+        closed=best_f1(vectors.anomalous[rows][closed], scores[closed]),
+    )
+
+
+def check_size(vectors: LabelledVectors, rows: Labels) -> None:
+    """Refuse input too small to learn from.
+
+    Raises:
+        ValueError: says what there is and what is needed.
+    """
+    present = np.unique(vectors.session[rows])
+    attacked = vectors.attacked[present]
+    for kind, chosen in (("attacked", present[attacked]), ("benign", present[~attacked])):
+        clients = len(np.unique(vectors.client[chosen]))
+        if len(chosen) < FEWEST_ATTACKS or clients < INNER_FOLDS:
+            left_out, edges = len(vectors.attacks) - len(present), smallest_table(reference_edges(vectors))
+            raise ValueError(
+                f"there are {len(chosen)} {kind} sessions of {clients} clients to train on, at least "
+                f"{FEWEST_ATTACKS} of {INNER_FOLDS} clients are needed ({left_out} sessions were too early to judge: "
+                f"the degree table held fewer than {edges:,} edges)"
+            )
+
+
+def train_on_calls(  # noqa: PLR0913 -- what a manifest records, each named at the call
+    vectors: LabelledVectors,
+    options: CallOptions,
+    source: DataSource,
+    schema: FeatureSchema,
+    *,
+    metrics: Mapping[str, float],
+    versions: Mapping[str, str],
+) -> tuple[Trained, Scores]:
+    """Train on all sessions; return the model and the scores out of fold of the vectors that are ``ready``.
+
+    Args:
+        vectors: labelled vectors.
+        options: what the user decides.
+        source: where the calls came from.
+        schema: features of the vectors.
+        metrics: quality to record.
+        versions: library versions to record.
+
+    Raises:
+        ValueError: there are too few sessions to learn from.
+    """
+    rows, reference = ready(vectors), reference_edges(vectors)
+    check_size(vectors, rows)
+    examples = examples_of(vectors, rows, reference, schema)
+    scores = out_of_fold(examples, options.recipe, options.seed)
+    thresholds = thresholds_of(vectors, rows, scores, options.false_alert_budget)
+    parameters = {**msgspec.structs.asdict(options.recipe), "false_alert_budget": options.false_alert_budget}
+    made = Manifest(
+        name=options.name,
+        thresholds=msgspec.structs.asdict(thresholds),
+        reference_edges=reference,
+        minimum_edges=smallest_table(reference),
+        data=source,
+        trained_on=sentence(vectors, source),
+        seed=options.seed,
+        parameters=parameters,
+        metrics=dict(metrics),
+        library_versions=dict(versions),
+    )
+    return train(examples, options.recipe, made, schema), scores
+
+
+def sentence(vectors: LabelledVectors, source: DataSource) -> str:
+    """Say what a model was trained on, for people who start a worker with it."""
+    attacked = int(vectors.attacked.sum())
+    kinds = len(set(vectors.attacks) - {""})
+    return (
+        f"{source.description.rstrip('.')}: {len(vectors.attacks):,} sessions of "
+        f"{len(np.unique(vectors.client)):,} clients, {attacked:,} of them with one of {kinds} kinds of labelled attack"
+    )
