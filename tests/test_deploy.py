@@ -33,7 +33,7 @@ def series() -> dict[str, dict[str, set[str]]]:
     suffixes = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
     return {
         metric.name + suffix: {label.name: set(label.values) for label in metric.labels}
-        | dict.fromkeys(("job", "instance", "le"), set())
+        | {label: set() for label in ("job", "instance", "le")}
         for metric in METRICS
         for suffix in suffixes[metric.type_name]
     }
