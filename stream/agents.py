@@ -9,41 +9,48 @@ from faust.types import ChannelT, StreamT
 from stream.intake import Work
 from stream.outbox import Outbox
 from stream.roles import DetectStage, NormaliseStage
+from stream.telemetry import Telemetry
 
 Send = Callable[[Work], Awaitable[None]]
 
 
-def add_normalise_agent(app: faust.App, stage: NormaliseStage, outbox: Outbox) -> Send:
+def add_normalise_agent(app: faust.App, stage: NormaliseStage, outbox: Outbox, telemetry: Telemetry) -> Send:
     """Add the agent that turns gateway logs into calls; return how to give it work."""
     channel = app.channel(maxsize=1)
+    duration = telemetry.stage_duration.labels("normalise")
 
     @app.agent(channel, name="normalise")
     async def normalise(works: StreamT[Work]) -> None:
         async for work in works:
-            work.batch = stage.normaliser.normalise(work.records)
+            with duration.time():
+                work.batch = stage.normaliser.normalise(work.records)
             outbox.put(work.batch)
             work.done.set_result(None)
 
     return _sender(channel)
 
 
-def add_detect_agents(app: faust.App, stage: DetectStage, outbox: Outbox) -> Send:
+def add_detect_agents(app: faust.App, stage: DetectStage, outbox: Outbox, telemetry: Telemetry) -> Send:
     """Add the agents that keep sessions and degree tables, and that run the model; return how to give them work."""
     calls = app.channel(maxsize=1)
     samples = app.channel(maxsize=1)
     detector = stage.detector
+    sessionizing = telemetry.stage_duration.labels("sessionize")
+    scoring = telemetry.stage_duration.labels("score")
 
     @app.agent(calls, name="sessionize")
     async def sessionize(works: StreamT[Work]) -> None:
         async for work in works:
-            work.batch = detector.sessionize(work.records)
-            detector.advance(work.idle, work.now, work.batch)
+            with sessionizing.time():
+                work.batch = detector.sessionize(work.records)
+                detector.advance(work.idle, work.now, work.batch)
             await samples.send(value=work)
 
     @app.agent(samples, name="score")
     async def score(works: StreamT[Work]) -> None:
         async for work in works:
-            detector.score(work.batch)
+            with scoring.time():
+                detector.score(work.batch)
             outbox.put(work.batch)
             work.done.set_result(None)
 

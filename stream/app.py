@@ -18,9 +18,11 @@ from stream.agents import Send, add_detect_agents, add_normalise_agent
 from stream.cycle import Delivery, Flushes, Transactions
 from stream.intake import Intake, Stage
 from stream.kafka_config import consumer_config, producer_config
-from stream.outbox import Committed, Outbox
+from stream.measuring import Recorder, TimedJudge
+from stream.outbox import Outbox
 from stream.roles import DetectStage, NormaliseStage
 from stream.settings import Settings
+from stream.telemetry import Telemetry
 
 _STEP_TIMEOUT_S = 30.0
 
@@ -90,24 +92,27 @@ def create_app(settings: Settings) -> App:
     )
 
 
-def add_legs(app: App, settings: Settings, bundle: ModelBundle, role: Role, committed: Committed) -> list[Leg]:
+def add_legs(app: App, settings: Settings, bundle: ModelBundle, role: Role, telemetry: Telemetry) -> list[Leg]:
     """Add the agents of a role to an application, and return its legs; their intakes are started with the app.
 
     Raises:
         SettingsError: routes, librdkafka properties or the frozen degree table are wrong.
     """
     legs = []
+    committed = Recorder(telemetry, settings.sessions.max_edges).committed
     unkeyed = [entry.topic for entry in settings.inputs if not entry.keyed]
     if Role.NORMALISE in role.parts and unkeyed:
         normalise = NormaliseStage(assembly.normaliser(settings), settings.topics)
         outbox = Outbox(_delivery(settings, Role.NORMALISE), normalise.encode, committed, _interval_s(settings))
-        send = add_normalise_agent(app, normalise, outbox)
+        send = add_normalise_agent(app, normalise, outbox, telemetry)
         legs.append(Leg(Role.NORMALISE, _intake(settings, Role.NORMALISE, unkeyed, send, normalise, outbox), normalise))
     if Role.DETECT in role.parts:
+        judge = assembly.make_judge(settings, bundle, TimedJudge)
+        judge.telemetry = telemetry
         decoders = assembly.detect_decoders(settings)
-        detect = DetectStage(assembly.detector(settings, bundle, decoders), settings.topics, assembly.SCHEMA)
+        detect = DetectStage(assembly.detector(settings, judge, decoders), settings.topics, assembly.SCHEMA)
         outbox = Outbox(_delivery(settings, Role.DETECT), detect.encode, committed, _interval_s(settings))
-        send = add_detect_agents(app, detect, outbox)
+        send = add_detect_agents(app, detect, outbox, telemetry)
         legs.append(Leg(Role.DETECT, _intake(settings, Role.DETECT, list(decoders), send, detect, outbox), detect))
     app.intakes = [leg.intake for leg in legs]
     return legs
@@ -126,7 +131,7 @@ def _delivery(settings: Settings, role: Role) -> Delivery:
     return Transactions(producer_config(settings, identity), _STEP_TIMEOUT_S)
 
 
-def _intake(  # noqa: PLR0913 -- the parts of an intake
+def _intake(  # noqa: PLR0913, PLR0917 -- the parts of an intake
     settings: Settings, role: Role, topics: list[str], send: Send, stage: Stage, outbox: Outbox
 ) -> Intake:
     return Intake(

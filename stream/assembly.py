@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -18,6 +19,8 @@ from stream.errors import CommandError, ExitCode, SettingsError
 from stream.openapi import read_openapi
 from stream.pipeline import Decode, Detector, Normaliser
 from stream.settings import Settings
+
+J = TypeVar("J", bound=Judge)
 
 SCHEMA = ACCESS_BEHAVIOUR_V1
 """The features that are computed."""
@@ -95,10 +98,10 @@ def model_bundle(settings: Settings) -> ModelBundle:
         raise CommandError(str(error), exit_code=ExitCode.USAGE) from error
 
 
-def judge(settings: Settings, bundle: ModelBundle) -> Judge:
+def make_judge(settings: Settings, bundle: ModelBundle, kind: type[J] = Judge) -> J:  # type: ignore[assignment]  # J's bound
     """Return the model with the settings' overrides."""
     own = settings.model
-    return Judge(
+    return kind(
         bundle,
         SCHEMA,
         minimum_edges=own.minimum_edges,
@@ -113,21 +116,22 @@ def normaliser(settings: Settings) -> Normaliser:
     return Normaliser({own.topic: decoder(own.format, routes) for own in settings.inputs if not own.keyed})
 
 
-def detector(settings: Settings, bundle: ModelBundle, decoders: Mapping[str, Decode | None] | None = None) -> Detector:
-    """Return the pipeline's later steps over normalised calls and the inputs keyed by client.
+def detector(settings: Settings, judge: Judge, decoders: Mapping[str, Decode | None]) -> Detector:
+    """Return the pipeline's later steps.
 
     Args:
-        settings: limits and names.
-        bundle: the model.
-        decoders: how to read each source, when it is not the settings' topics that are read.
+        settings: limits.
+        judge: the model with its thresholds.
+        decoders: how to read each source; None for calls in wire form.
+
+    Raises:
+        SettingsError: the frozen degree table can't be read.
     """
-    if decoders is None:
-        decoders = detect_decoders(settings)
     return Detector(
         decoders,
         sessions=session_policy(settings),
         alerts=alert_policy(settings),
-        judge=judge(settings, bundle),
+        judge=judge,
         schema=SCHEMA,
         max_endpoints=settings.degrees.max_endpoints,
         excluded_methods=settings.sessions.excluded_methods,

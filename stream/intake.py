@@ -121,6 +121,16 @@ class Intake(Service):
         await self._blocking(self._consumer.close)
         log.info("left the group", role=self.name)
 
+    def lags(self) -> dict[TopicPartition, int]:
+        """Return how many records of each assigned partition are not yet read, as far as the client knows the end."""
+        positions = self._consumer.position([Offset(*name) for name in self.assigned]) if self.assigned else []
+        lags = {}
+        for position in positions:
+            _, end = self._consumer.get_watermark_offsets(position, cached=True)
+            if end >= 0 and position.offset >= 0:
+                lags[TopicPartition(position.topic, position.partition)] = max(0, end - position.offset)
+        return lags
+
     async def _read(self) -> None:
         try:
             while not self.should_stop:

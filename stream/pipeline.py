@@ -41,6 +41,9 @@ from stream.records import EPOCH_2000, Record, TopicPartition
 
 Decode = Callable[[bytes | None], Decoded]
 
+WIRE_FORMAT = "api-call"
+"""Name of the format of the topic of normalised calls."""
+
 _REFUSALS = {
     Outcome.LATE: (Reason.LATE_CALL, "the client's open session began more than a gap after this call"),
     Outcome.FUTURE: (Reason.FUTURE_TIMESTAMP, "the event time is too far after the record's Kafka timestamp"),
@@ -244,6 +247,7 @@ class Detector:
                     self._observe_log(state, state.decode, record, batch)
             except Exception as error:  # noqa: BLE001 -- a defect met by one record must not stop the others
                 batch.dead_letters.append(dead_letter(record, Reason.INTERNAL_ERROR, repr(error)))
+        batch.formats[WIRE_FORMAT] += batch.accepted + batch.outcomes.total() - batch.formats.total()
         for state in touched:
             batch.positions[state.name] = state.offset + 1
             state.history.forget(state.windows.watermark)

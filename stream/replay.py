@@ -87,7 +87,7 @@ class Replay:
         sessions = settings.sessions.model_copy(update={"linger_s": 0.0})
         settings = settings.model_copy(update={"sessions": sessions})
         decode = decoder(log_format, assembly.route_templates(settings))
-        self._detector = assembly.detector(settings, bundle, {REPLAY.topic: decode})
+        self._detector = assembly.detector(settings, assembly.make_judge(settings, bundle), {REPLAY.topic: decode})
         self._detector.assign(REPLAY)
         self._starts: list[int] = []  # number of each file's first line
         self._files: list[Path] = []

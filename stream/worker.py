@@ -1,33 +1,114 @@
-"""Worker: runs an application in this process until a signal or an error ends it."""
+"""Worker: one process of gatewatch, assembled from settings and a model, and run until something ends it."""
+
+import gc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import faust
 import structlog
 
+from scorer.bundle import ModelBundle
+from stream.app import App, Leg, Role, add_legs, create_app
 from stream.errors import ExitCode
+from stream.intake import Intake
+from stream.measuring import StateGauges
+from stream.pipeline import Detector
+from stream.roles import DetectStage
+from stream.settings import Settings
+from stream.telemetry import Telemetry, process_registry
+from stream.web.pages import Site, add_pages
 
 log = structlog.get_logger(__name__)
 
 
-class Worker(faust.Worker):
-    """A Faust worker without Faust's banner, log set-up and redirected output."""
+@dataclass(frozen=True)
+class Worker:
+    """A worker ready to run.
+
+    Attributes:
+        app: the Faust application.
+        legs: the roles at work.
+        telemetry: the metrics.
+        gauges: brings the gauges up to date.
+    """
+
+    app: App
+    legs: Sequence[Leg]
+    telemetry: Telemetry
+    gauges: StateGauges
+
+    @property
+    def ready(self) -> bool:
+        """True when every role has joined its group."""
+        return all(leg.intake.ready for leg in self.legs)
+
+    @property
+    def lag(self) -> int:
+        """Records not yet read, over all assigned partitions."""
+        return sum(sum(leg.intake.lags().values()) for leg in self.legs)
+
+
+def assemble(settings: Settings, model: ModelBundle, role: Role) -> Worker:
+    """Return a worker; nothing runs and nothing is connected yet.
+
+    Raises:
+        SettingsError: settings that only show to be wrong in use.
+    """
+    telemetry = Telemetry(process_registry())
+    manifest = model.manifest
+    telemetry.model(model.uid, manifest.name, manifest.schema_name, manifest.trained_on)
+    app = create_app(settings)
+    legs = add_legs(app, settings, model, role, telemetry)
+    detector = _detector_of(legs)
+    gauges = StateGauges(telemetry, app.intakes, detector)
+    site = Site(
+        settings.web,
+        telemetry,
+        checks={f"{leg.role} consumer": _joined(leg.intake) for leg in legs},
+        scoring=detector,
+        excluded_methods=settings.sessions.excluded_methods,
+        refresh=gauges.refresh,
+    )
+    add_pages(app, site)
+    return Worker(app, legs, telemetry, gauges)
+
+
+def run_until_stopped(worker: Worker) -> ExitCode:
+    """Run a worker; SIGTERM and SIGINT end it in good order.
+
+    Returns:
+        OK after a signal, FAILURE when the worker failed (the log says why).
+    """
+    host = _Host(worker.app)
+    tune_garbage_collection()
+    try:
+        host.execute_from_commandline()
+    except SystemExit as ended:
+        crashed = bool(ended.code) or host.crashed or worker.app.crashed
+    except Exception as error:  # noqa: BLE001 -- logged where it happened; here it only decides the exit code
+        log.error("the worker failed", error=str(error))  # noqa: TRY400 -- the traceback has been logged
+        crashed = True
+    return ExitCode.FAILURE if crashed else ExitCode.OK
+
+
+def tune_garbage_collection() -> None:
+    """Look for cycles less often: sessions are many, live long and hold none (a third of the throughput, measured)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+class _Host(faust.Worker):
+    """Runs an application without Faust's banner, log set-up and redirected output."""
 
     def __init__(self, app: faust.App) -> None:
         super().__init__(app, quiet=True, override_logging=False, redirect_stdouts=False)
         self.spinner = None
 
 
-def run_until_stopped(app: faust.App) -> ExitCode:
-    """Run the application; SIGTERM and SIGINT end it in good order.
+def _detector_of(legs: Sequence[Leg]) -> Detector | None:
+    return next((leg.stage.detector for leg in legs if isinstance(leg.stage, DetectStage)), None)
 
-    Returns:
-        OK after a signal, FAILURE when the application failed (the log says why).
-    """
-    worker = Worker(app)
-    try:
-        worker.execute_from_commandline()
-    except SystemExit as ended:
-        crashed = bool(ended.code) or worker.crashed or app.crashed
-    except Exception as error:  # noqa: BLE001 -- whatever ended the application has been logged where it happened
-        log.error("the worker failed", error=str(error))
-        crashed = True
-    return ExitCode.FAILURE if crashed else ExitCode.OK
+
+def _joined(intake: Intake) -> Callable[[], tuple[bool, str]]:
+    return lambda: (intake.ready, "has not joined its consumer group yet")

@@ -1,0 +1,51 @@
+"""``gatewatch run``: a worker."""
+
+from typing import Annotated
+
+import structlog
+import typer
+
+from stream import assembly
+from stream.app import Role
+from stream.errors import CommandError
+from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, settings_of
+from stream.logs import configure_logs
+from stream.topics import require_topics
+from stream.worker import assemble, run_until_stopped
+
+log = structlog.get_logger(__name__)
+
+RoleFlag = Annotated[Role, typer.Option("--role", help="What this worker does.")]
+BundleFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--bundle", metavar="NAME|PATH", help="Model bundle; short for --set model.bundle=…", show_default=False
+    ),
+]
+PortFlag = Annotated[
+    int | None,
+    typer.Option("--web-port", metavar="PORT", help="Short for --set web.port=…", show_default=False),
+]
+
+
+def run(  # noqa: PLR0913 -- one parameter per flag
+    *,
+    role: RoleFlag = Role.ALL,
+    bundle: BundleFlag = None,
+    web_port: PortFlag = None,
+    config: ConfigFlag = None,
+    assign: AssignFlag = None,
+    bootstrap: BootstrapFlag = None,
+) -> None:
+    """Read gateway logs from Kafka and write alerts to Kafka, until SIGTERM or SIGINT.
+
+    Workers of the same group share the partitions; start as many as there are partitions.
+    """
+    flags = {"model.bundle": bundle, "web.port": web_port, "kafka.bootstrap_servers": bootstrap}
+    settings = settings_of(config, assign, flags)
+    configure_logs(settings.log)
+    require_topics(settings, role.parts)
+    model = assembly.model_bundle(settings)
+    log.info("model", uid=model.uid, trained_on=model.manifest.trained_on)
+    if code := run_until_stopped(assemble(settings, model, role)):
+        raise CommandError("the worker stopped on an error", "the log above says which", exit_code=code)

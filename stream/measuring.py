@@ -1,0 +1,137 @@
+"""Measuring: from durable cycles and live state to metrics. Nothing is counted before it is durable."""
+
+import time
+from collections.abc import Iterable, Sequence
+
+from featurizer.features import FeatureVector, Occasion
+from featurizer.sessions import CloseReason, Outcome
+from scorer.alerts import AlertKind
+from scorer.judge import Judge
+from scorer.verdicts import Verdict
+from stream.clock import now_ms
+from stream.cycle import Cycle
+from stream.intake import Intake
+from stream.pipeline import Batch, Detector, Sample
+from stream.telemetry import SUPPRESSING, Telemetry
+
+_CAP_OF_REASON = {
+    CloseReason.MAX_CALLS: "max_calls",
+    CloseReason.MAX_DURATION: "max_duration",
+    CloseReason.EVICTED: "max_open",
+}
+
+
+class Recorder:
+    """Counts what durable cycles led to.
+
+    Args:
+        telemetry: the metrics.
+        max_edges: edges that a session can hold, to count those that reached it.
+    """
+
+    def __init__(self, telemetry: Telemetry, max_edges: int) -> None:
+        self._telemetry = telemetry
+        self._max_edges = max_edges
+
+    def committed(self, cycle: Cycle, seconds: float) -> None:
+        """Count a durable cycle.
+
+        Args:
+            cycle: what was committed.
+            seconds: how long the commit took.
+        """
+        self._telemetry.commit_duration.observe(seconds)
+        now = now_ms()
+        for batch in cycle.batches:
+            self._batch(batch, now)
+
+    def _batch(self, batch: Batch, now: int) -> None:
+        telemetry = self._telemetry
+        telemetry.batch_size.observe(batch.records)
+        for name, calls in batch.formats.items():
+            telemetry.calls.labels(name).inc(calls)
+        for letter in batch.dead_letters:
+            telemetry.dead_letters.labels(letter.reason).inc()
+        telemetry.late_calls.inc(batch.outcomes[Outcome.LATE])
+        telemetry.duplicate_calls.inc(batch.outcomes[Outcome.DUPLICATE])
+        for reason in SUPPRESSING:
+            telemetry.alerts_suppressed.labels(reason).inc(batch.decisions[reason])
+        for sample in batch.samples:
+            self._sample(sample)
+        for verdict in batch.verdicts:
+            telemetry.verdicts.labels(verdict.readiness, str(verdict.anomalous).lower()).inc()
+        for alert in batch.alerts:
+            telemetry.alerts.labels(alert.kind, alert.severity).inc()
+            if alert.kind is AlertKind.EARLY:
+                # A closing alert waits for the session's end by design: its age says nothing of the worker's speed.
+                telemetry.alert_event_latency.labels(alert.kind).observe((now - alert.position.call_time) / 1000)
+                telemetry.alert_record_latency.labels(alert.kind).observe((now - alert.position.record_time) / 1000)
+
+    def _sample(self, sample: Sample) -> None:
+        telemetry, vector = self._telemetry, sample.vector
+        telemetry.vectors.labels(vector.occasion).inc()
+        if vector.occasion is not Occasion.CLOSED or vector.close_reason is None:
+            return
+        reason = CloseReason(vector.close_reason)
+        telemetry.sessions_closed.labels(reason).inc()
+        if reason in _CAP_OF_REASON:
+            telemetry.caps_reached.labels(_CAP_OF_REASON[reason]).inc()
+        if reason is CloseReason.EVICTED:
+            telemetry.evictions.inc()
+        if sample.n_edges >= self._max_edges:
+            telemetry.caps_reached.labels("max_edges").inc()
+
+
+class TimedJudge(Judge):
+    """A judge whose scoring time is measured."""
+
+    telemetry: Telemetry
+
+    def verdicts(self, vectors: Sequence[FeatureVector]) -> list[Verdict]:
+        """Return one verdict per vector."""
+        if not vectors:
+            return []
+        with self.telemetry.scoring_duration.time():
+            return super().verdicts(vectors)
+
+
+class StateGauges:
+    """Shows the state of a worker: lag, watermarks, sessions, tables. Refreshed by a timer.
+
+    Args:
+        telemetry: the metrics.
+        intakes: the worker's intakes.
+        detector: its detector, when it has the role.
+    """
+
+    def __init__(self, telemetry: Telemetry, intakes: Iterable[Intake], detector: Detector | None) -> None:
+        self._telemetry = telemetry
+        self._intakes = tuple(intakes)
+        self._detector = detector
+        self._overflowed = 0
+
+    def refresh(self) -> None:
+        """Set every gauge to the present."""
+        telemetry = self._telemetry
+        telemetry.consumer_lag.clear()  # partitions that went to another worker must not stay behind
+        for intake in self._intakes:
+            telemetry.partitions_assigned.labels(intake.name).set(len(intake.assigned))
+            for name, lag in intake.lags().items():
+                telemetry.consumer_lag.labels(name.topic, name.partition).set(lag)
+        if self._detector is not None:
+            self._detect(self._detector)
+
+    def _detect(self, detector: Detector) -> None:
+        telemetry, now = self._telemetry, time.time()
+        telemetry.watermark_delay.clear()
+        for name, state in detector.partitions.items():
+            if state.windows.max_time:
+                delay = now - state.windows.watermark / 1000
+                telemetry.watermark_delay.labels(name.topic, name.partition).set(delay)
+        telemetry.open_sessions.set(detector.open_sessions)
+        telemetry.degree_edges.set(detector.degrees.total_edges)
+        telemetry.degree_endpoints.set(len(detector.degrees.ids))
+        telemetry.learning_edges_needed.set(detector.judge.minimum_edges)
+        overflowed = sum(state.table.overflowed for state in detector.partitions.values())
+        telemetry.caps_reached.labels("max_endpoints").inc(max(0, overflowed - self._overflowed))
+        self._overflowed = overflowed
