@@ -23,7 +23,7 @@ class Entry(NamedTuple):
 
 
 COMMANDS: Mapping[str, Entry] = {
-    "demo": Entry("stream.commands.demo", "demo", "Watch gatewatch find simulated attacks; needs nothing installed."),
+    "demo": Entry("stream.commands.demo", "demo", "Watch gatewatch find simulated attacks; needs no Kafka."),
     "run": Entry("stream.commands.run", "run", "Read gateway logs from Kafka and write alerts to Kafka."),
     "replay": Entry("stream.commands.replay", "replay", "Run log files through the detector, without Kafka."),
     "simulate": Entry(
