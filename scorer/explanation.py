@@ -58,34 +58,40 @@ class _Paths:
 
     Leaves are sorted by their number of features, greatest first. Slot s holds the s-th feature of every leaf that has
     so many, which are the first leaves: each slot is one piece of the pairs' arrays and lines up with the leaves'.
+    What differs by quadrature node has the nodes of a pair (or leaf) side by side in one flat array, so that every
+    step is one pass over contiguous memory.
     """
 
-    slots: tuple[slice, ...]  # the pairs of each slot
+    slots: tuple[slice, ...]  # the pairs of each slot, times q
     feature: Numbers  # (pairs,)
     lowest: Numbers  # (pairs,) first interval of the feature that stays on the path
     width: NDArray[np.uintp]  # (pairs,) last such interval, counted from the lowest
     missing: Numbers  # (pairs,) the feature's interval for the missing value if it stays on the path, else -1
     absent: Vector  # (pairs,) z: share of the cover that stays on the path
-    nodes: Matrix  # (q, 1) quadrature nodes t
-    faded: Matrix  # (q, pairs) (1 - t) z
-    weighted: Matrix  # (q, leaves) quadrature weight x leaf value
+    nodes: Vector  # (pairs x q,) quadrature nodes t
+    faded: Vector  # (pairs x q,) (1 - t) z
+    weighted: Vector  # (leaves x q,) quadrature weight x leaf value
+    quadrature: int  # q
     n_features: int
 
     def shapley(self, numbers: Numbers) -> Vector:
         """Return the contributions of the row with these interval numbers, shape (n_features,)."""
         own = numbers.take(self.feature)
-        passes = (own - self.lowest).view(np.uintp) <= self.width
+        passes = (own - self.lowest).view(np.uintp) <= self.width  # below the lowest wraps around to huge
         passes |= own == self.missing
-        factors = self.nodes * passes  # (q, pairs) t o
-        factors += self.faded
-        product = self.weighted.copy()  # (q, leaves)
+        factors = passes.astype(np.float64).repeat(self.quadrature)
+        factors *= self.nodes
+        factors += self.faded  # t o + (1 - t) z
+        product = self.weighted.copy()
         for slot in self.slots:
-            product[:, : slot.stop - slot.start] *= factors[:, slot]
+            product[: slot.stop - slot.start] *= factors[slot]
         for slot in self.slots:
-            part = factors[:, slot]
-            np.divide(product[:, : slot.stop - slot.start], part, out=part)
-        effects = np.add.reduce(factors, axis=0)
-        effects *= passes - self.absent
+            # No factor is 0: nodes lie inside (0, 1), and every step of a path has cover.
+            np.divide(product[: slot.stop - slot.start], factors[slot], out=factors[slot])
+        effects = factors[0 :: self.quadrature]
+        for node in range(1, self.quadrature):
+            effects = effects + factors[node :: self.quadrature]
+        effects = effects * (passes - self.absent)
         totals: Vector = np.bincount(self.feature, weights=effects, minlength=self.n_features)  # type: ignore[assignment]  # numpy's stub forgets that weights make floats
         return totals
 
@@ -113,15 +119,16 @@ def _paths(ensemble: Ensemble) -> _Paths:
         pairs.extend(path[slot] for _, path in leaves if len(path) > slot)
         slots.append(slice(start, len(pairs)))
     absent = np.array([step.absent for step in pairs])
-    points, weights = np.polynomial.legendre.leggauss(max(1, (deepest + 1) // 2))
-    nodes = (points[:, None] + 1.0) / 2.0  # from [-1, 1] to [0, 1], where the weights halve
+    quadrature = max(1, (deepest + 1) // 2)
+    points, weights = np.polynomial.legendre.leggauss(quadrature)
+    nodes = (points + 1.0) / 2.0  # from [-1, 1] to [0, 1], where the weights halve
     lowest, highest = (
         np.array(ends, dtype=np.intp) for ends in ([p.lowest for p in pairs], [p.highest for p in pairs])
     )
     closed = lowest > highest  # only the missing value gets through: an interval that no value has
     lowest[closed] = highest[closed] = ensemble.intervals.count
     return _Paths(
-        slots=tuple(slots),
+        slots=tuple(slice(slot.start * quadrature, slot.stop * quadrature) for slot in slots),
         feature=np.array([step.feature for step in pairs], dtype=np.intp),
         lowest=lowest,
         width=(highest - lowest).astype(np.uintp),
@@ -129,9 +136,10 @@ def _paths(ensemble: Ensemble) -> _Paths:
             [ensemble.intervals.missing(step.feature) if step.missing else -1 for step in pairs], dtype=np.intp
         ),
         absent=absent,
-        nodes=nodes,
-        faded=(1.0 - nodes) * absent,
-        weighted=np.multiply.outer(weights / 2.0, ensemble.trees.value[[leaf for leaf, _ in leaves]]),
+        nodes=np.tile(nodes, len(pairs)),
+        faded=np.multiply.outer(absent, 1.0 - nodes).ravel(),
+        weighted=np.multiply.outer(ensemble.trees.value[[leaf for leaf, _ in leaves]], weights / 2.0).ravel(),
+        quadrature=quadrature,
         n_features=ensemble.n_features,
     )
 
