@@ -71,7 +71,7 @@ class SessionsSettings(Section):
     excluded_methods: tuple[str, ...] = setting(
         ("HEAD", "OPTIONS"),
         "HTTP methods",
-        "Calls with these are no part of call graphs: browsers and probes send them by themselves, so they say nothing.",
+        "Calls with these are no part of call graphs: browsers and probes send them by themselves.",
     )
 
     @field_validator("excluded_methods")
