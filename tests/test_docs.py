@@ -16,7 +16,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 
 def test_the_readme_s_tables_are_up_to_date() -> None:
-    command = [sys.executable, "-m", "stream.docs", README, "--check"]
+    command = [sys.executable, "-m", "stream.docs", str(README), "--check"]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=README.parent)
 
@@ -47,19 +47,19 @@ def test_the_terminal_does_not_change_the_text(monkeypatch: pytest.MonkeyPatch, 
 
 def test_an_outdated_document_is_found_and_put_right(tmp_path: Path) -> None:
     document = tmp_path / "README.md"
-    markers = "\n".join(f"<!-- {name}:begin -->\nold\n<!-- {name}:end -->" for name in docs.BLOCKS)
+    markers = "\n".join(f"<!-- {name}:begin -->\nOUTDATED\n<!-- {name}:end -->" for name in docs.BLOCKS)
     document.write_text(f"before\n{markers}\nafter\n")
 
     with pytest.raises(typer.Exit) as outdated:
         docs.main(document, check=True)
-    assert (outdated.value.exit_code, "old" in document.read_text()) == (ExitCode.DIFFERENT, True)
+    assert (outdated.value.exit_code, "OUTDATED" in document.read_text()) == (ExitCode.DIFFERENT, True)
     docs.main(document)
     docs.main(document, check=True)
 
     text = document.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
-    assert "old" not in text
+    assert "OUTDATED" not in text
 
 
 def test_a_document_without_markers_says_which_are_missing() -> None:
