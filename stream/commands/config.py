@@ -1,6 +1,6 @@
 """``gatewatch config``: what the settings are, where each comes from, and whether they can be used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from stream.console import print_error, print_json, stdout
-from stream.errors import ExitCode, SettingsError
+from stream.errors import CommandError, ExitCode, SettingsError
 from stream.flags import AssignFlag, ConfigFlag, JsonFlag, overrides_of
 from stream.masking import masked
 from stream.settings import Settings, resolve
@@ -49,52 +49,31 @@ def check(config: ConfigFlag = None, assign: AssignFlag = None, *, json: JsonFla
 
 def problems(config: Path | None, assign: list[str] | None) -> list[str]:
     """Return everything that would keep ``gatewatch run`` from starting with these settings, brokers aside."""
+    from stream import assembly  # noqa: PLC0415 -- loads numpy and the model: config show need not wait
+    from stream.kafka_config import check_properties  # noqa: PLC0415 -- loads librdkafka: same
+
     try:
         settings, _ = resolve(config, overrides_of(assign))
     except SettingsError as error:
         return list(error.problems)
-    return [*missing_files(settings), *wrong_properties(settings), *wrong_pins(settings), *wrong_bundle(settings)]
+    trials: Sequence[Callable[[], object]] = (
+        lambda: check_properties(settings),
+        lambda: assembly.route_templates(settings),
+        lambda: assembly.frozen_degrees(settings.degrees.frozen),
+        lambda: assembly.model_bundle(settings),
+    )
+    return [problem for trial in trials for problem in complaints(trial)]
 
 
-def wrong_properties(settings: Settings) -> Sequence[str]:
-    """Return what librdkafka complains of."""
-    from stream.kafka_config import check_properties  # noqa: PLC0415 -- loads librdkafka: config show need not wait
-
+def complaints(trial: Callable[[], object]) -> Sequence[str]:
+    """Return what keeps a part from being made."""
     try:
-        check_properties(settings)
+        trial()
     except SettingsError as error:
         return error.problems
+    except CommandError as error:
+        return [str(error)]
     return ()
-
-
-def wrong_pins(settings: Settings) -> Sequence[str]:
-    """Return which pinned route cannot be read."""
-    from featurizer.routes import RouteTemplates  # noqa: PLC0415 -- config show need not wait
-
-    try:
-        RouteTemplates(settings.routes.pinned)
-    except ValueError as error:
-        return [f"routes.pinned: {error}"]
-    return ()
-
-
-def wrong_bundle(settings: Settings) -> Sequence[str]:
-    """Return why the model bundle cannot be used."""
-    from featurizer.features import ACCESS_BEHAVIOUR_V1  # noqa: PLC0415 -- loads numpy: config show need not wait
-    from scorer.bundle import BundleError  # noqa: PLC0415 -- same
-    from stream.bundles import read_bundle  # noqa: PLC0415 -- same
-
-    try:
-        read_bundle(settings.model.bundle, ACCESS_BEHAVIOUR_V1)
-    except BundleError as error:
-        return [f"model.bundle: {error}"]
-    return ()
-
-
-def missing_files(settings: Settings) -> list[str]:
-    """Return one sentence per file that the settings name and that is not there."""
-    named = {"degrees.frozen": settings.degrees.frozen, "routes.openapi": settings.routes.openapi}
-    return [f"{name}: no such file: {path}" for name, path in named.items() if path is not None and not path.is_file()]
 
 
 def origin(name: str, layers: Mapping[str, Mapping[str, Any]]) -> str:
