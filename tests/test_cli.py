@@ -183,14 +183,8 @@ def test_config_check_lists_all_problems(tmp_path: Path, capsys: pytest.CaptureF
 
     assert code == ExitCode.USAGE
     assert answer["valid"] is False
-    assert [
-        part for part in ("no.such", "no slash", "gone.json", "nowhere") if part in " ".join(answer["problems"])
-    ] == [
-        "no.such",
-        "no slash",
-        "gone.json",
-        "nowhere",
-    ]
+    for part in ("no.such", "no slash", "gone.json", "nowhere"):
+        assert part in " ".join(answer["problems"])
     assert len(answer["problems"]) == 4
 
 
