@@ -81,12 +81,11 @@ class Pins:
         return found or _walk(self._root, segments, 0, None)
 
     def _add(self, pin: str) -> None:
-        method, _, path = pin.strip().rpartition(" ")
-        method = method.strip().upper() or ANY
-        if method != ANY and method not in METHODS:
-            raise ValueError(f"{method!r} is no HTTP method that gatewatch tells apart")
+        method, path = _method_and_path(pin.strip())
         if not path.startswith("/"):
             raise ValueError("the path must begin with '/'")
+        if method != ANY and method not in METHODS:
+            raise ValueError(f"{method!r} is no HTTP method that gatewatch tells apart")
         if len(path) > LONGEST_PIN:
             raise ValueError(f"longer than {LONGEST_PIN} characters")
         if unwanted := re.search(r"[?#;]", path):
@@ -106,11 +105,18 @@ class Pins:
         node.here.setdefault(method, "/" + "/".join(written))
 
 
+def _method_and_path(pin: str) -> tuple[str, str]:
+    if pin.startswith("/"):
+        return ANY, pin
+    method, _, path = pin.partition(" ")
+    return method.upper(), path.strip()
+
+
 def _parts(segment: str) -> list[str]:
     """Split a pin's segment into literal text and ``{name}`` parts."""
     parts = [part for part in _PARAMETER.split(segment) if part]
     for part in parts:
-        if not part.startswith("{"):
+        if not _PARAMETER.fullmatch(part):
             if "{" in part or "}" in part:
                 raise ValueError(f"unbalanced brace in {segment!r}")
             if part.startswith((":", "<", "*")) and len(parts) == 1:

@@ -43,7 +43,7 @@ _DATE = re.compile(
     r"|[0-9]{8}[Tt][0-9]{4,9}[Zz]?"
     r"|(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2]|[Ww][0-5][0-9]|[Qq][1-4])"
 )
-_EMAIL = re.compile(r"[^@]+@[^\W\d][^@]*")
+_EMAIL = re.compile(r"[^@]+@[^\W\d].*", re.DOTALL)
 _JWT = re.compile(r"eyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*){1,3}", re.ASCII)
 _PADDED_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{6,}={1,2}")
 _EXACT = (

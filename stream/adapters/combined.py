@@ -21,7 +21,7 @@ from featurizer.calls import ApiCall
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
 from stream.adapters.fields import checked_path, checked_time, client_of, invalid, split_request, status_of
-from stream.adapters.times import clf_time
+from stream.adapters.times import clf_time, seconds_time
 from stream.dead_letters import Reason, Rejected
 
 # A user may hold blanks, brackets and (escaped) quotes: what ends it is a time in brackets and a raw quote.
@@ -85,7 +85,8 @@ def _duration(rest: str) -> tuple[float | None, int]:
     if not _NUMBER.fullmatch(tail):
         return None, 0
     if "." in tail:
-        return float(tail) * 1000, round(float(tail) * 1000)
+        milliseconds = seconds_time(tail)
+        return float(milliseconds), milliseconds
     return int(tail) / 1000, 0
 
 

@@ -86,14 +86,14 @@ def whole_reject(name: str, value: bytes | None, reason: Reason, detail: str) ->
 
 
 def _look_closer(name: str, value: bytes | None, read_one: ReadOne, split: Split) -> Decoded:
-    if value is None or not value.strip():
+    if value is None:
         return whole_reject(name, value, Reason.UNDECODABLE, "empty record")
-    # Counted before the record is taken apart: elements take far more memory than their bytes.
-    crowded = max(value.count(b"\n"), value.count(b",")) > _MARKS_PER_ELEMENT * MOST_ELEMENTS
-    elements = None if crowded else split(value)
-    if crowded or (elements is not None and len(elements) > MOST_ELEMENTS):
-        detail = f"the record holds more than {MOST_ELEMENTS} elements"
-        return whole_reject(name, value, Reason.UNDECODABLE, detail)
+    try:
+        elements = _elements(value, split)
+    except Rejected as rejected:
+        return whole_reject(name, value, rejected.reason, rejected.detail)
+    except RecursionError:
+        return whole_reject(name, value, Reason.UNDECODABLE, "nested too deep")
     decoded = Decoded([], [], name)
     if elements is None:
         _read(value, None, read_one, decoded)
@@ -101,6 +101,17 @@ def _look_closer(name: str, value: bytes | None, read_one: ReadOne, split: Split
         for index, element in enumerate(elements):
             _read(element, index, read_one, decoded)
     return decoded
+
+
+def _elements(value: bytes, split: Split) -> list[bytes] | None:
+    if not value.strip():
+        raise Rejected(Reason.UNDECODABLE, "empty record")
+    # Counted before the record is taken apart: elements take far more memory than their bytes.
+    crowded = max(value.count(b"\n"), value.count(b",")) > _MARKS_PER_ELEMENT * MOST_ELEMENTS
+    elements = None if crowded else split(value)
+    if crowded or (elements is not None and len(elements) > MOST_ELEMENTS):
+        raise Rejected(Reason.UNDECODABLE, f"the record holds more than {MOST_ELEMENTS} elements")
+    return elements
 
 
 def _read(element: bytes, index: int | None, read_one: ReadOne, decoded: Decoded) -> None:

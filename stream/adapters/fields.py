@@ -13,7 +13,9 @@ LONGEST_CLIENT = 256
 LONGEST_PATH = 65_536
 """Characters of a request target; gateways refuse longer ones themselves (NGINX 8 KiB, Envoy 60 KiB)."""
 LONGEST_REQUEST_ID = 256
-_NOBODY = frozenset({"", "-"})
+_NOTHING = frozenset({"", "-"})
+_NOBODY = frozenset({"", "-", "unix:"})
+"""What servers write for an address that is none; ``unix:`` is a proxy on the same machine."""
 
 
 def checked_time(time: int, field: str) -> int:
@@ -35,7 +37,7 @@ def checked_client(client: str, field: str) -> str:
     """Return the client.
 
     Raises:
-        Rejected: empty, ``-``, or longer than ``LONGEST_CLIENT``.
+        Rejected: nobody (empty, ``-``), or longer than ``LONGEST_CLIENT``.
     """
     if client in _NOBODY or client.isspace():
         raise missing(field)
@@ -90,7 +92,7 @@ def status_of(text: str) -> int:
     Raises:
         Rejected: no number of up to three digits.
     """
-    if text in _NOBODY:
+    if text in _NOTHING:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) <= 3):
         raise invalid("status", "not a number from 0 to 999")

@@ -46,27 +46,35 @@ def json_reader(row: type[Row], call_of: Callable[[Row], ApiCall], names: tuple[
 
 
 def split_objects(value: bytes) -> list[bytes] | None:
-    """Return the entries of an array, or the lines of a record whose lines are objects."""
+    """Return the entries of an array, or the lines of a record whose lines are objects.
+
+    Raises:
+        Rejected: the array is not well-formed, so that nobody can tell where its entries begin.
+    """
     text = value.strip()
     if text.startswith(b"["):
-        return array_entries(text)
+        return _entries(text)
     return _lines(text, b"{")
 
 
 def split_arrays(value: bytes) -> list[bytes] | None:
-    """Return the entries of an array of arrays, or the lines of a record whose lines are arrays."""
+    """Return the entries of an array of arrays, or the lines of a record whose lines are arrays.
+
+    Raises:
+        Rejected: the array is not well-formed.
+    """
     text = value.strip()
     if text.startswith(b"[") and text[1:].lstrip()[:1] in {b"[", b"]"}:
-        return array_entries(text)
+        return _entries(text)
     return _lines(text, b"[")
 
 
-def array_entries(text: bytes) -> list[bytes] | None:
-    """Return the entries of a JSON array, each with exactly its bytes; None when it is not well-formed."""
+def _entries(text: bytes) -> list[bytes]:
+    """Return the entries of a JSON array, each with exactly its bytes."""
     try:
         return [bytes(raw) for raw in _elements.decode(text)]
-    except (msgspec.DecodeError, RecursionError):
-        return None
+    except msgspec.DecodeError as error:
+        raise Rejected(Reason.UNDECODABLE, f"no JSON: {error}") from None
 
 
 def is_json(text: bytes) -> bool:

@@ -1,0 +1,52 @@
+"""Every trap of the input formats, as records with what must become of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from featurizer.routes import RouteTemplates
+from stream.adapters import FORMATS, decoder
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def cases() -> list[Any]:
+    return [
+        pytest.param(file.parent.name, json.loads(line), id=f"{file.parent.name}/{file.stem}:{number}")
+        for file in sorted(GOLDEN.glob("*/*.jsonl"))
+        for number, line in enumerate(file.read_text().splitlines(), start=1)
+    ]
+
+
+def as_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize(("format_name", "case"), cases())
+def test_golden_record(format_name: str, case: dict[str, Any]) -> None:
+    record = None if case["record"] is None else as_bytes(case["record"])
+
+    decoded = decoder(format_name, RouteTemplates())(record)
+
+    assert [list(msgspec.structs.astuple(call)) for call in decoded.calls] == case["calls"], case["case"]
+    expected = [
+        (r["reason"], r["detail"], r.get("index"), as_bytes(r["original"]) if "original" in r else record or b"")
+        for r in case["rejects"]
+    ]
+    assert [(str(r.reason), r.detail, r.index, r.original) for r in decoded.rejects] == expected, case["case"]
+    assert decoded.format == case.get("format", format_name)
+
+
+def test_every_format_has_golden_records() -> None:
+    assert {file.parent.name for file in GOLDEN.glob("*/*.jsonl")} == set(FORMATS)
+
+
+def test_no_secret_of_the_golden_records_reaches_a_call_or_a_detail() -> None:
+    """Query strings, headers and bodies in the cases all say ``secret``."""
+    for parameters in cases():
+        case = parameters.values[1]
+        assert "secret" not in json.dumps(case["calls"]), case["case"]
+        assert not any("secret" in reject["detail"] for reject in case["rejects"]), case["case"]
