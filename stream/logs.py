@@ -41,9 +41,16 @@ def configure_logs(settings: LogSettings) -> None:
         )
     )
     level = logging.getLevelNamesMapping()[settings.level.upper()]
+    if level > logging.DEBUG:
+        handler.addFilter(_not_a_service_s_life)
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name, least in NOISY.items():
         logging.getLogger(name).setLevel(logging.NOTSET if settings.level == "debug" else max(least, level))
+
+
+def _not_a_service_s_life(record: logging.LogRecord) -> bool:
+    """Return whether a record is more than mode's account of a service starting or stopping (``[^--Intake]: …``)."""
+    return record.levelno > logging.INFO or not str(record.msg).startswith("[^")
 
 
 def mask_secrets(

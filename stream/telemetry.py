@@ -17,7 +17,7 @@ from scorer.verdicts import Readiness
 from stream.dead_letters import Reason
 from stream.metrics import Label, counter, declared, gauge, histogram
 
-STAGES = ("normalise", "sessionize", "score", "encode")
+STAGES = ("normalise", "sessionize", "score")
 CAPS = ("max_calls", "max_duration", "max_edges", "max_endpoints", "max_open")
 """Settings whose limit a session or a table can reach."""
 SUPPRESSING = (Decision.COOLDOWN, Decision.REPEATED)
@@ -69,7 +69,12 @@ class Telemetry:
     )
     batch_size = histogram("gatewatch_batch_records", "records", "Records in one batch from Kafka.", buckets=_RECORDS)
 
-    calls = counter("gatewatch_calls", "calls", "API calls understood, by log format.", Label("format"))
+    calls = counter(
+        "gatewatch_calls",
+        "calls",
+        "API calls understood, by log format; api-call are those that the role detect reads back.",
+        Label("format"),
+    )
     sessions_closed = counter(
         "gatewatch_sessions_closed", "sessions", "Sessions that ended, by why.", Label("reason", CloseReason)
     )

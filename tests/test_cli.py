@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
 import pytest
 import structlog
@@ -227,6 +228,20 @@ def test_json_logs_are_one_object_a_line_whoever_writes(capsys: pytest.CaptureFi
 
     assert [(line["event"], line["level"]) for line in lines] == [("started", "info"), ("broker b1 is down", "warning")]
     assert (lines[0]["partitions"], lines[0]["password"]) == (4, MASK)
+
+
+@pytest.mark.usefixtures("logs")
+@pytest.mark.parametrize(("level", "shown"), [("info", 1), ("debug", 2)])
+def test_the_start_of_each_service_is_for_debugging(
+    capsys: pytest.CaptureFixture[str], level: Literal["info", "debug"], shown: int
+) -> None:
+    """Mode reports each of its services under the name of the module that defines it."""
+    configure_logs(LogSettings(level=level))
+
+    logging.getLogger("stream.intake").info("[^--Intake]: Starting...")
+    logging.getLogger("stream.intake").error("[^--Intake]: Crashed")
+
+    assert len(capsys.readouterr().err.splitlines()) == shown
 
 
 @pytest.mark.usefixtures("logs")
