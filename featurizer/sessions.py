@@ -22,11 +22,10 @@ from featurizer.features import Occasion
 
 NEVER = 1 << 62
 """A time that no clock reaches, milliseconds."""
-CLOSED = -1
-"""Deadline of a closed session: no heap entry is valid for it."""
 
 _REQUEST_ID_BYTES = 8
 _REMEMBERED_REQUESTS = 16
+_STALE_ENTRIES = 1000
 
 
 class CloseReason(StrEnum):
@@ -85,6 +84,7 @@ class Session:
         next_vector: calls at which the next growing vector is due.
         next_check: calls at which a vector or a timer may be due; below it a call needs no further look.
         deadline: time of this session's one valid entry in the timer heap; NEVER without one.
+        lingers: likewise in the heap of sessions that only the record clock keeps open.
         alerted_open: an early alert was raised.
         alerted_closed: a closing alert was raised.
         requests: fingerprints of the last request ids, 8 bytes each, newest first.
@@ -100,6 +100,7 @@ class Session:
         "edges",
         "end",
         "last_node",
+        "lingers",
         "next_check",
         "next_vector",
         "offset",
@@ -121,6 +122,7 @@ class Session:
         self.next_vector = first_vector
         self.next_check = 0
         self.deadline = NEVER
+        self.lingers = NEVER
         self.alerted_open = False
         self.alerted_closed = False
         self.requests = b""
@@ -155,9 +157,9 @@ class SessionWindows:
         self.record_clock = 0
         self.capped_edges = 0
         self._emit = emit
-        self._timers: list[tuple[int, int, Session]] = []  # (deadline, sequence, session); one valid entry a session
-        self._lingering: list[tuple[int, int, Session]] = []  # same, by record clock: quiet long enough, not yet safe
-        self._sequence = 0  # keeps heap entries comparable
+        # (deadline, client), one valid entry a session; an entry that names no session keeps no closed one in memory.
+        self._timers: list[tuple[int, str]] = []
+        self._lingering: list[tuple[int, str]] = []  # same, by record clock: quiet long enough, not yet safe
         self._next_timer = NEVER
         self._next_lingering = NEVER
 
@@ -197,15 +199,15 @@ class SessionWindows:
         else:
             if session.start - time > policy.gap:
                 return Outcome.LATE
-            if (
-                time - session.end > policy.gap
-                or session.calls >= policy.max_calls
-                or time - session.start > policy.max_duration
-            ):
-                self._close(session, self._ended_by(session, time))
-                session = self._open(call, offset)
+            if time - session.end > policy.gap:
+                session = self._follow(session, CloseReason.INACTIVITY, call, offset)
+            # Before the maxima: the copy of a call must not close its session.
             elif call.request_id is not None and _already_seen(session, call.request_id):
                 return Outcome.DUPLICATE
+            elif session.calls >= policy.max_calls:
+                session = self._follow(session, CloseReason.MAX_CALLS, call, offset)
+            elif time - session.start > policy.max_duration:
+                session = self._follow(session, CloseReason.MAX_DURATION, call, offset)
             elif time > session.end:
                 session.end = time
             elif time < session.start:
@@ -259,11 +261,10 @@ class SessionWindows:
         self.open[call.client] = session
         return session
 
-    def _ended_by(self, session: Session, time: int) -> CloseReason:
-        """Return why a call at ``time`` can't join the client's open session."""
-        if time - session.end > self.policy.gap:
-            return CloseReason.INACTIVITY
-        return CloseReason.MAX_CALLS if session.calls >= self.policy.max_calls else CloseReason.MAX_DURATION
+    def _follow(self, session: Session, reason: CloseReason, call: ApiCall, offset: int) -> Session:
+        """Close a client's session and open its next one."""
+        self._close(session, reason)
+        return self._open(call, offset)
 
     def _check(self, session: Session) -> None:
         """Take a growing vector when it is due, and see that a timer stands where the next pause would end."""
@@ -284,24 +285,44 @@ class SessionWindows:
         """Give the session an earlier timer; a later one is found when the present one is popped."""
         if deadline < session.deadline:
             session.deadline = deadline
-            self._sequence += 1
-            heapq.heappush(self._timers, (deadline, self._sequence, session))
-            self._next_timer = self._timers[0][0] + self.policy.lateness
+            timers = self._timers
+            heapq.heappush(timers, (deadline, session.client))
+            if self._crowded(timers):
+                timers[:] = [(own.deadline, own.client) for own in self.open.values() if own.deadline != NEVER]
+                heapq.heapify(timers)
+            self._next_timer = timers[0][0] + self.policy.lateness
+
+    def _linger(self, session: Session) -> None:
+        """Keep a session that the watermark has ended until the record clock has passed its linger."""
+        session.lingers = session.arrival + self.policy.linger + 1
+        lingering = self._lingering
+        heapq.heappush(lingering, (session.lingers, session.client))
+        if self._crowded(lingering):
+            lingering[:] = [(own.lingers, own.client) for own in self.open.values() if own.lingers != NEVER]
+            heapq.heapify(lingering)
+
+    def _crowded(self, entries: list[tuple[int, str]]) -> bool:
+        """Return whether stale entries outnumber the sessions: sweeping them out then costs O(1) a push."""
+        return len(entries) > 2 * len(self.open) + _STALE_ENTRIES
 
     def _advance(self) -> None:
         """Fire every timer that the clocks have passed."""
         policy, timers, lingering = self.policy, self._timers, self._lingering
         while timers and timers[0][0] <= self.watermark:
-            deadline, _, session = heapq.heappop(timers)
-            if session.deadline == deadline:
+            deadline, client = heapq.heappop(timers)
+            session = self.open.get(client)
+            if session is not None and session.deadline == deadline:
                 session.deadline = NEVER
                 self._expire(session)
         self._next_timer = timers[0][0] + policy.lateness if timers else NEVER
         while lingering and lingering[0][0] <= self.record_clock:
-            due, _, session = heapq.heappop(lingering)
-            # A call since then has given the session a timer again, which will find it.
-            if session.deadline == NEVER and session.arrival + policy.linger + 1 == due:
-                self._close(session, CloseReason.INACTIVITY)
+            due, client = heapq.heappop(lingering)
+            session = self.open.get(client)
+            if session is not None and session.lingers == due:
+                session.lingers = NEVER
+                # A call since then has given the session a timer again, which will find it.
+                if session.deadline == NEVER:
+                    self._expire(session)
         self._next_lingering = lingering[0][0] if lingering else NEVER
 
     def _expire(self, session: Session) -> None:
@@ -313,12 +334,12 @@ class SessionWindows:
             return
         if self.watermark > session.end + policy.quiet and session.calls >= self._quiet_calls(session):
             self._take(session, Occasion.QUIET)
-        if ended:
-            session.next_check = 0
-            self._sequence += 1
-            heapq.heappush(self._lingering, (session.arrival + policy.linger + 1, self._sequence, session))
-        else:
+        if not ended:
             self._check(session)
+            return
+        session.next_check = 0
+        if session.lingers == NEVER:
+            self._linger(session)
 
     def _take(self, session: Session, occasion: Occasion) -> None:
         session.scored = session.calls
@@ -326,7 +347,6 @@ class SessionWindows:
 
     def _close(self, session: Session, reason: CloseReason) -> None:
         del self.open[session.client]
-        session.deadline = CLOSED
         self._emit(session, Occasion.CLOSED, reason)
 
     def _evict(self) -> None:
