@@ -36,7 +36,7 @@ class Intervals:
         cuts: list[Floats] = []
         for feature in range(n_features):
             thresholds = trees.threshold[inner[trees.feature[inner] == feature]]
-            cuts.append(np.append(np.unique(thresholds[thresholds < np.inf]), np.inf))
+            cuts.append(np.unique(np.append(thresholds, np.inf)))
         columns = np.arange(n_features, dtype=np.float64)
         sizes = np.array([len(cut) for cut in cuts])
         last = np.cumsum(sizes) - 1

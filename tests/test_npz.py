@@ -110,6 +110,19 @@ def test_an_array_that_is_there_twice_is_refused() -> None:
         unpack(_archive([("a.npy", member), ("a.npy", member)]))
 
 
+def test_entries_that_share_their_bytes_are_refused() -> None:
+    """A small file could otherwise unfold to the square of its size."""
+    inner = _archive([("b.npy", _member("'<f8'", "(1000,)", bytes(8000)))])
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.npy", inner)
+        entry = zipfile.ZipFile(io.BytesIO(inner)).infolist()[0]
+        entry.header_offset = buffer.getvalue().index(inner)
+        archive.filelist.append(entry)
+    with pytest.raises(ValueError, match="claim more bytes"):
+        unpack(buffer.getvalue())
+
+
 def test_objects_are_not_packed() -> None:
     with pytest.raises(ValueError, match="a bundle can't hold"):
         pack({"a": np.array([object()])})
