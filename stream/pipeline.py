@@ -136,13 +136,14 @@ class PartitionState:
         offset: offset of the record being processed, or of the last one.
     """
 
-    __slots__ = ("decode", "history", "name", "offset", "table", "windows")
+    __slots__ = ("decode", "history", "name", "observe", "offset", "table", "windows")
 
     def __init__(
         self, name: TopicPartition, windows: SessionWindows, history: AlertHistory, decode: Decode | None
     ) -> None:
         self.name = name
         self.windows = windows
+        self.observe = windows.observe  # bound once: it is called for every call
         self.table = windows.table
         self.history = history
         self.decode = decode
@@ -236,17 +237,29 @@ class Detector:
         batch = Batch(records=len(records))
         by_topic = self._by_topic
         touched: dict[PartitionState, None] = {}
+        accepted = 0
         for record in records:
             state = by_topic[record.topic()][record.partition()]
             touched[state] = None
-            state.offset = record.offset()
+            state.offset = offset = record.offset()
             try:
-                if state.decode is None:
-                    self._observe_wire(state, record, batch)
-                else:
+                if state.decode is not None:
                     self._observe_log(state, state.decode, record, batch)
+                    continue
+                call = decode_call(record.value() or b"")
+                arrival = record.timestamp()[1]
+                outcome = state.observe(call, arrival if arrival > EPOCH_2000 else call.time, offset)
+                if outcome:
+                    refuse(record, outcome, batch)
+                else:
+                    accepted += 1
+            except msgspec.ValidationError as error:
+                batch.dead_letters.append(dead_letter(record, Reason.INVALID_FIELD, str(error)))
+            except msgspec.DecodeError as error:
+                batch.dead_letters.append(dead_letter(record, Reason.UNDECODABLE, str(error)))
             except Exception as error:  # noqa: BLE001 -- a defect met by one record must not stop the others
                 batch.dead_letters.append(dead_letter(record, Reason.INTERNAL_ERROR, repr(error)))
+        batch.accepted += accepted
         batch.formats[WIRE_FORMAT] += batch.accepted + batch.outcomes.total() - batch.formats.total()
         for state in touched:
             batch.positions[state.name] = state.offset + 1
@@ -271,28 +284,13 @@ class Detector:
             if sample.vector.occasion is Occasion.CLOSED and (session.alerted_open or session.alerted_closed):
                 state.table.retract(session.edges)
 
-    def _observe_wire(self, state: PartitionState, record: Record, batch: Batch) -> None:
-        arrival = record.timestamp()[1]
-        try:
-            call = decode_call(record.value() or b"")
-        except msgspec.ValidationError as error:
-            batch.dead_letters.append(dead_letter(record, Reason.INVALID_FIELD, str(error)))
-        except msgspec.DecodeError as error:
-            batch.dead_letters.append(dead_letter(record, Reason.UNDECODABLE, str(error)))
-        else:
-            outcome = state.windows.observe(call, arrival if arrival > EPOCH_2000 else call.time, state.offset)
-            if outcome:
-                refuse(record, outcome, batch)
-            else:
-                batch.accepted += 1
-
     def _observe_log(self, state: PartitionState, decode: Decode, record: Record, batch: Batch) -> None:
         arrival = record.timestamp()[1]
         decoded = decode(record.value())
         batch.dead_letters += rejects_of(record, decoded)
         batch.formats[decoded.format] += len(decoded.calls)
         for call in decoded.calls:
-            outcome = state.windows.observe(call, arrival if arrival > EPOCH_2000 else call.time, state.offset)
+            outcome = state.observe(call, arrival if arrival > EPOCH_2000 else call.time, state.offset)
             if outcome:
                 refuse(record, outcome, batch)
             else:

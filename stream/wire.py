@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
@@ -125,6 +126,7 @@ def dead_letter_record(topic: str, letter: DeadLetter) -> Outgoing:
     return Outgoing(topic, letter.key, letter.original, headers=headers)
 
 
+@cache
 def product_version() -> str:
     """Return gatewatch's version."""
     try:
