@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from stream.sections.kafka import InputSettings, TopicsSettings
 from stream.settings import Settings
 
 ROLES = ("normalise", "detect")
@@ -66,46 +67,44 @@ class Plan(NamedTuple):
 def wanted_topics(settings: Settings) -> list[TopicSpec]:
     """Return every topic that the settings call for."""
     topics = settings.topics
-    normalise, detect, both = frozenset(ROLES[:1]), frozenset(ROLES[1:]), frozenset(ROLES)
-
-    def spec(name: str, purpose: str, roles: frozenset[str], hours: float, size: int) -> TopicSpec:
-        retention = {"retention.ms": str(round(hours * 3_600_000)), "retention.bytes": str(size)}
-        config = {"cleanup.policy": "delete", **retention}
-        if topics.replication_factor >= MINIMUM_COPIES:
-            config["min.insync.replicas"] = "2"
-        return TopicSpec(name, purpose, topics.partitions, topics.replication_factor, config, roles, own=True)
-
-    specs = [
-        TopicSpec(
-            entry.topic,
-            "gateway logs, keyed by client" if entry.keyed else "gateway logs",
-            topics.partitions,
-            topics.replication_factor,
-            {"cleanup.policy": "delete"},
-            detect if entry.keyed else normalise,
-            own=False,
-            keyed=entry.keyed,
-        )
-        for entry in settings.inputs
-    ]
-    specs += [
-        spec(topics.api_calls, "calls by client", both, topics.api_calls_retention_h, topics.api_calls_retention_bytes),
-        spec(topics.anomalies, "alerts", detect, topics.anomalies_retention_h, topics.anomalies_retention_bytes),
-        spec(
-            topics.dead_letters,
-            "unusable records",
-            both,
-            topics.dead_letters_retention_h,
-            topics.dead_letters_retention_bytes,
-        ),
-    ]
+    specs = [_input_spec(entry, topics) for entry in settings.inputs]
+    specs.append(_own_spec("api_calls", "calls by client", _BOTH, topics))
+    specs.append(_own_spec("anomalies", "alerts", _DETECT, topics))
+    specs.append(_own_spec("dead_letters", "unusable records", _BOTH, topics))
     if topics.publish_features:
-        specs.append(
-            spec(
-                topics.features, "feature vectors", detect, topics.features_retention_h, topics.features_retention_bytes
-            )
-        )
+        specs.append(_own_spec("features", "feature vectors", _DETECT, topics))
     return specs
+
+
+_NORMALISE, _DETECT, _BOTH = frozenset(ROLES[:1]), frozenset(ROLES[1:]), frozenset(ROLES)
+
+
+def _input_spec(entry: InputSettings, topics: TopicsSettings) -> TopicSpec:
+    return TopicSpec(
+        name=entry.topic,
+        purpose="gateway logs, keyed by client" if entry.keyed else "gateway logs",
+        partitions=topics.partitions,
+        replication_factor=topics.replication_factor,
+        config={"cleanup.policy": "delete"},
+        roles=_DETECT if entry.keyed else _NORMALISE,
+        own=False,
+        keyed=entry.keyed,
+    )
+
+
+def _own_spec(name: str, purpose: str, roles: frozenset[str], topics: TopicsSettings) -> TopicSpec:
+    """Return the topic that the setting ``name`` names; its retention is in the settings that begin with the name."""
+    hours, size = getattr(topics, f"{name}_retention_h"), getattr(topics, f"{name}_retention_bytes")
+    config = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(round(hours * 3_600_000)),
+        "retention.bytes": str(size),
+    }
+    if topics.replication_factor >= MINIMUM_COPIES:
+        config["min.insync.replicas"] = "2"
+    return TopicSpec(
+        getattr(topics, name), purpose, topics.partitions, topics.replication_factor, config, roles, own=True
+    )
 
 
 def plan(settings: Settings, states: Mapping[str, TopicState]) -> Plan:

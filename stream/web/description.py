@@ -27,23 +27,7 @@ def describe(*, secured: bool) -> dict[str, Any]:
             "description": "Health, metrics and single scores of a gatewatch worker.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": {
-            "/healthz": {"get": _operation("health", "The process is alive.", {"200": _text("Alive.")}, open_=True)},
-            "/readyz": {
-                "get": _operation(
-                    "ready",
-                    "The worker does its work.",
-                    {"200": _json("Ready.", ReadyAnswer), "503": _json("Not ready, and why.", ReadyAnswer)},
-                    open_=True,
-                )
-            },
-            "/metrics": {
-                "get": _operation(
-                    "metrics", "Metrics for Prometheus.", {"200": _text("Prometheus or OpenMetrics text.")}
-                )
-            },
-            "/v1/score": {"post": _score()},
-        },
+        "paths": _paths(),
         "components": {"schemas": schemas["$defs"]},
     }
     if secured:
@@ -54,6 +38,17 @@ def describe(*, secured: bool) -> dict[str, Any]:
                 if operation.get("security") is None:
                     operation["responses"]["401"] = _json("The bearer token is absent or wrong.", ErrorAnswer)
     return document
+
+
+def _paths() -> dict[str, Any]:
+    ready = {"200": _json("Ready.", ReadyAnswer), "503": _json("Not ready, and why.", ReadyAnswer)}
+    metrics = {"200": _text("Prometheus or OpenMetrics text.")}
+    return {
+        "/healthz": {"get": _operation("health", "The process is alive.", {"200": _text("Alive.")}, open_=True)},
+        "/readyz": {"get": _operation("ready", "The worker does its work.", ready, open_=True)},
+        "/metrics": {"get": _operation("metrics", "Metrics for Prometheus.", metrics)},
+        "/v1/score": {"post": _score()},
+    }
 
 
 def _score() -> dict[str, Any]:
