@@ -1,8 +1,8 @@
 """Alert: a verdict that somebody should look at, with the reasons; and the policy that decides which verdicts are.
 
 An early alert is raised for an open session, a closing alert at its end: at most one of each per session and model.
-Policy (frozen limits) and history (what was alerted when) are apart; time is always the sessions' event time, so a
-replay of the log raises the same alerts.
+Policy (frozen limits) and history (what was alerted when) are apart; time is always the log's event time, so a replay
+of the log raises the same alerts.
 """
 
 import hashlib
@@ -175,12 +175,13 @@ class AlertHistory:
     def __len__(self) -> int:
         return len(self._last)
 
-    def decide(self, verdict: Verdict, vector: FeatureVector, *, early: bool, closing: bool) -> Decision:
+    def decide(self, verdict: Verdict, vector: FeatureVector, now: int, *, early: bool, closing: bool) -> Decision:
         """Decide on a verdict and, when it alerts, start the client's cooldown.
 
         Args:
             verdict: the judgement.
-            vector: the vector judged; its ``end`` is the time.
+            vector: the vector judged.
+            now: greatest event time seen in the log when the vector was taken, epoch milliseconds; never descends.
             early: the session already has an early alert.
             closing: the session already has a closing alert.
         """
@@ -189,17 +190,17 @@ class AlertHistory:
         if closing if verdict.occasion == Occasion.CLOSED else (early or closing):
             return Decision.REPEATED
         last = self._last.get(vector.client)
-        if last is not None and last[1] != vector.session_id and vector.end - last[0] < self.policy.cooldown:
+        if last is not None and last[1] != vector.session_id and now - last[0] < self.policy.cooldown:
             return Decision.COOLDOWN
         self._last.pop(vector.client, None)  # re-inserted at the end: the dict stays ordered by time of alert
-        self._last[vector.client] = (vector.end, vector.session_id)
+        self._last[vector.client] = (now, vector.session_id)
         return Decision.ALERT
 
-    def forget(self, watermark: int) -> None:
-        """Drop clients whose cooldown lies before the watermark, so that memory stays bounded."""
+    def forget(self, now: int) -> None:
+        """Drop clients whose cooldown is over at ``now``, so that memory stays bounded; decisions do not change."""
         while self._last:
             client, (time, _) = next(iter(self._last.items()))
-            if time + self.policy.cooldown >= watermark:
+            if now - time < self.policy.cooldown:
                 return
             del self._last[client]
 

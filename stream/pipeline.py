@@ -263,7 +263,6 @@ class Detector:
         batch.formats[WIRE_FORMAT] += batch.accepted + batch.outcomes.total() - batch.formats.total()
         for state in touched:
             batch.positions[state.name] = state.offset + 1
-            state.history.forget(state.windows.watermark)
         return self._collect(batch)
 
     def score(self, batch: Batch) -> None:
@@ -271,8 +270,9 @@ class Detector:
         batch.verdicts = self.judge.verdicts([sample.vector for sample in batch.samples])
         for sample, verdict in zip(batch.samples, batch.verdicts, strict=True):
             session, state = sample.session, sample.state
+            state.history.forget(sample.call_time)
             decision = state.history.decide(
-                verdict, sample.vector, early=session.alerted_open, closing=session.alerted_closed
+                verdict, sample.vector, sample.call_time, early=session.alerted_open, closing=session.alerted_closed
             )
             batch.decisions[decision] += 1
             if decision is Decision.ALERT:
