@@ -49,6 +49,8 @@ _REFUSALS = {
     Outcome.FUTURE: (Reason.FUTURE_TIMESTAMP, "the event time is too far after the record's Kafka timestamp"),
 }
 
+_CUT_SHORT = (CloseReason.MAX_CALLS, CloseReason.MAX_DURATION, CloseReason.EVICTED)
+
 
 @dataclass(slots=True)
 class Sample:
@@ -326,7 +328,7 @@ class Detector:
             policy=self._alerts,
             contributions=self.judge.explain(sample.vector),
             transitions=[Transition(*found) for found in rarest(covered, self._alerts.evidence_transitions, table)],
-            capped=len(session.edges) >= self._sessions.max_edges,
+            capped=sample.n_edges >= self._sessions.max_edges or sample.vector.close_reason in _CUT_SHORT,
             position=Position(*sample.state.name, sample.offset, sample.call_time, sample.record_time),
         )
 
