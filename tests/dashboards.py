@@ -23,17 +23,19 @@ def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield panel
 
 
-def dashboard_queries(rate_interval: str) -> list[str]:
-    """Return every PromQL expression of the dashboards, Grafana's variables replaced.
+def dashboard_queries(rate_interval: str) -> dict[str, str]:
+    """Return every PromQL expression of the dashboards, Grafana's variables replaced, and the panel it is from.
 
     Args:
         rate_interval: what ``$__rate_interval`` stands for, for example ``1m``.
     """
-    expressions = [
-        target["expr"] for board in dashboards().values() for panel in panels(board) for target in panel["targets"]
-    ]
-    variables = {"$__rate_interval": rate_interval, "$__interval": rate_interval, "$__range": rate_interval}
-    for name, value in variables.items():
-        expressions = [expression.replace(name, value) for expression in expressions]
-    # Variables of the dashboard itself select labels: all of them.
-    return [re.sub(r"\$\w+", ".*", expression) for expression in expressions]
+    found = {}
+    for board in dashboards().values():
+        for panel in panels(board):
+            for target in panel["targets"]:
+                expression = target["expr"].replace("$__rate_interval", rate_interval)
+                # Variables of the dashboard itself select labels: all of them.
+                expression = re.sub(r"\$\w+", ".*", expression)
+                legend = target["legendFormat"] if len(panel["targets"]) > 1 else ""
+                found[expression] = f"{panel['title']}: {legend}" if legend else panel["title"]
+    return found

@@ -1,5 +1,6 @@
 """Programs that tests start: each with its own log file, ended by its own handle."""
 
+import os
 import shutil
 import subprocess
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+UNPACKED = Path(__file__).parent.parent / ".cache/prometheus/usr/bin"
 STOP_SECONDS = 40.0
 """A worker may take ``delivery.shutdown_timeout_s`` to commit its last batch."""
 
@@ -77,6 +79,11 @@ class Program:
     def output(self) -> str:
         """Return the end of what the program wrote."""
         return self.log.read_text(errors="replace")[-4000:]
+
+
+def find_program(name: str) -> str | None:
+    """Return the path of a program of the machine, or of Debian's package prometheus as ``.ci/run`` unpacks it."""
+    return shutil.which(name, path=f"{os.environ['PATH']}:{UNPACKED}")
 
 
 def _ends_with_us() -> list[str]:

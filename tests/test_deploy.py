@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from stream.telemetry import METRICS, Telemetry
 from tests.dashboards import dashboard_queries, dashboards, panels
-from tests.topology import prometheus_config
+from tests.programs import find_program
+from tests.topology import RATE_INTERVAL, prometheus_config
 
 CHECKOUT = Path(__file__).parent.parent
 PROMETHEUS = CHECKOUT / "deploy/prometheus"
@@ -24,7 +24,7 @@ RULES: list[dict[str, Any]] = [
 RULE_TESTS: dict[str, Any] = yaml.safe_load((PROMETHEUS / "rules_test.yml").read_text())
 RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 ALERTS = [rule for rule in RULES if "alert" in rule]
-QUERIES = dashboard_queries(rate_interval="1m")
+QUERIES = list(dashboard_queries(RATE_INTERVAL))
 EXPRESSIONS = [rule["expr"] for rule in RULES] + QUERIES
 
 
@@ -48,7 +48,7 @@ def selectors(expression: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
 @pytest.fixture
 def promtool() -> str:
     """Prometheus' own checker."""
-    found = shutil.which("promtool", path=f"{os.environ['PATH']}:{CHECKOUT}/.cache/prometheus/usr/bin")
+    found = find_program("promtool")
     if found is None:
         message = "promtool is not installed: apt-get install prometheus"
         if os.environ.get("CI") == "true":

@@ -7,8 +7,8 @@ gatewatch's processes are those of docker-compose.yml; addresses are replaced. P
 
 import argparse
 import json
+import math
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -26,12 +26,13 @@ from rich.table import Table
 
 from tests.dashboards import dashboard_queries
 from tests.kafka_broker import CHECKOUT, free_port, running_broker
-from tests.programs import Program, ProgramError
+from tests.programs import Program, ProgramError, find_program
 
 COMPOSE: dict[str, Any] = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())
 GATEWATCH = Path(sys.executable).parent / "gatewatch"
 TOKEN = "topology-token"  # noqa: S105 -- of a server on loopback that lives for a minute
 SCRAPE_SECONDS = 2
+RATE_INTERVAL = "1m"
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,9 @@ class Prometheus:
 def environment(service: str, bootstrap: str, **more: str) -> dict[str, str]:
     """Return the environment of a compose service, with the addresses of this machine."""
     given = {key: str(value) for key, value in COMPOSE["services"][service]["environment"].items()}
-    given = {key: value.replace("${GATEWATCH_MODEL__BUNDLE:-demo}", "demo") for key, value in given.items()}
     ours = {"GATEWATCH_KAFKA__BOOTSTRAP_SERVERS": bootstrap}
+    if "GATEWATCH_MODEL__BUNDLE" in given:
+        ours["GATEWATCH_MODEL__BUNDLE"] = os.environ.get("GATEWATCH_MODEL__BUNDLE", "demo")
     if "GATEWATCH_WEB__TOKEN" in given:
         ours |= {"GATEWATCH_WEB__TOKEN": TOKEN, "GATEWATCH_WEB__BIND": "127.0.0.1"}
     inherited = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
@@ -107,12 +109,14 @@ class Topology:
     """The running topology; use it as a context.
 
     Args:
+        bootstrap: address of the Kafka to use, its topics and groups included.
         folder: for logs and data.
         rate: calls per second that the simulator writes.
         workers: how many workers share the load.
     """
 
-    def __init__(self, folder: Path, rate: float, workers: int) -> None:
+    def __init__(self, bootstrap: str, folder: Path, rate: float, workers: int) -> None:
+        self._bootstrap = bootstrap
         self._folder = folder
         self._rate = rate
         self._ports = [free_port() for _ in range(workers)]
@@ -122,9 +126,8 @@ class Topology:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            bootstrap = stack.enter_context(running_broker()).bootstrap
-            self._topics(bootstrap)
-            workers = [self._worker(stack, bootstrap, port) for port in self._ports]
+            self._topics()
+            workers = [self._worker(stack, port) for port in self._ports]
             for worker, port in zip(workers, self._ports, strict=True):
                 worker.wait_until(f"http://127.0.0.1:{port}/readyz")
             self._start_prometheus(stack)
@@ -133,7 +136,7 @@ class Topology:
                 stack,
                 "simulator",
                 [GATEWATCH, *command, "--rate", str(self._rate), "--attack-share", "0.1"],
-                environment("simulator", bootstrap),
+                environment("simulator", self._bootstrap),
             )
             self._stack = stack.pop_all()
         return self
@@ -146,19 +149,19 @@ class Topology:
         self._programs.append(program)
         return stack.enter_context(program)
 
-    def _topics(self, bootstrap: str) -> None:
+    def _topics(self) -> None:
         command = [GATEWATCH, *COMPOSE["services"]["topics"]["command"]]
-        with Program(command, self._folder / "topics.log", environment("topics", bootstrap)) as program:
+        with Program(command, self._folder / "topics.log", environment("topics", self._bootstrap)) as program:
             if program.process.wait(60) != 0:
                 raise ProgramError(f"topics: {program.output()}")
 
-    def _worker(self, stack: ExitStack, bootstrap: str, port: int) -> Program:
+    def _worker(self, stack: ExitStack, port: int) -> Program:
         command = [GATEWATCH, *COMPOSE["services"]["worker"].get("command", ["run"])]
-        variables = environment("worker", bootstrap, GATEWATCH_WEB__PORT=str(port))
+        variables = environment("worker", self._bootstrap, GATEWATCH_WEB__PORT=str(port))
         return self._start(stack, f"worker-{port}", command, variables)
 
     def _start_prometheus(self, stack: ExitStack) -> None:
-        binary = shutil.which("prometheus", path=f"{os.environ['PATH']}:{CHECKOUT}/.cache/prometheus/usr/bin")
+        binary = find_program("prometheus")
         if binary is None:
             raise ProgramError("prometheus is not installed: apt-get install prometheus")
         config = prometheus_config(self._folder, [f"127.0.0.1:{port}" for port in self._ports])
@@ -171,6 +174,11 @@ class Topology:
         ]
         self._start(stack, "prometheus", command, {}).wait_until(f"http://{address}/-/ready")
 
+    def calls_seen(self) -> bool:
+        """Tell whether Prometheus has seen the workers' call counters rise, on each of them."""
+        rates = self.prometheus.query("sum by (instance) (rate(gatewatch_calls_total[1m])) > 0")
+        return len(rates) == len(self._ports)
+
     def outcome(self) -> Outcome:
         """Ask Prometheus, then stop the programs in the order in which a person would."""
         active = self.prometheus.get("targets")["activeTargets"]
@@ -178,7 +186,7 @@ class Topology:
             target["labels"]["instance"]: "up" if target["health"] == "up" else target["lastError"] or target["health"]
             for target in active
         }
-        queries = {query: self.prometheus.query(query) for query in dashboard_queries(rate_interval="1m")}
+        queries = {query: self.prometheus.query(query) for query in dashboard_queries(RATE_INTERVAL)}
         alerts = sorted({alert["labels"]["alertname"] for alert in self.prometheus.get("alerts")["alerts"]})
         exits = {program.name: program.stop() for program in reversed(self._programs)}
         return Outcome(targets, queries, alerts, exits)
@@ -187,10 +195,11 @@ class Topology:
 def show(outcome: Outcome) -> None:
     """Print what Prometheus knew."""
     console = Console()
-    table = Table("query of the dashboard", "series", "sum or value", title="what Prometheus knows")
+    table = Table("panel of the dashboard", "series", "sum", title="what Prometheus knows")
+    panel = dashboard_queries(RATE_INTERVAL)
     for query, samples in outcome.queries.items():
-        total = f"{sum(sample.value for sample in samples):.6g}" if samples else "[yellow]nothing"
-        table.add_row(query, str(len(samples)), total)
+        total = sum(sample.value for sample in samples)
+        table.add_row(panel[query], str(len(samples)), "no observation" if math.isnan(total) else f"{total:.6g}")
     console.print(table)
     for title, rows in (("target", outcome.targets), ("program", outcome.exits)):
         state = Table(title, "state")
@@ -209,7 +218,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gatewatch-topology-") as folder:
         try:
-            with Topology(Path(folder), options.rate, options.workers) as topology:
+            with (
+                running_broker() as broker,
+                Topology(broker.bootstrap, Path(folder), options.rate, options.workers) as topology,
+            ):
                 time.sleep(options.duration)
                 outcome = topology.outcome()
         except ProgramError as error:

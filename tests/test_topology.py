@@ -1,0 +1,32 @@
+"""The topology of docker-compose.yml works as a whole: Kafka, topics, two workers, simulator, Prometheus."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.kafka_broker import running_broker
+from tests.programs import find_program
+from tests.topology import Topology
+
+FIRING = "ALERTS{"
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.skipif(find_program("prometheus") is None, reason="prometheus is missing: apt-get install prometheus")
+@pytest.mark.skipif("KAFKA_BOOTSTRAP" in os.environ, reason="would use the default topics of your cluster")
+def test_prometheus_sees_two_workers_at_work(tmp_path: Path) -> None:
+    """Every panel of the dashboard has a series: names, labels, token and addresses fit together."""
+    with running_broker() as broker, Topology(broker.bootstrap, tmp_path, rate=100, workers=2) as topology:
+        deadline = time.monotonic() + 90
+        while not topology.calls_seen() and time.monotonic() < deadline:
+            time.sleep(1)
+        outcome = topology.outcome()
+    assert list(outcome.targets.values()) == ["up", "up"]
+    assert set(outcome.exits.values()) == {0}, "every program ends in good order"
+    empty = [query for query, samples in outcome.queries.items() if not samples and FIRING not in query]
+    assert empty == []
+    assert outcome.alerts in ([], ["GatewatchLearning"])
