@@ -79,5 +79,8 @@ def test_simulated_calls_replay_to_sessions(tmp_path: Path) -> None:
     assert simulated.returncode == 0, simulated.stderr
     replayed = gatewatch("replay", str(calls), "--json", cwd=tmp_path)
     assert replayed.returncode == 0, replayed.stderr
-    assert '"sessions"' in replayed.stdout
-    assert json.loads(replayed.stdout.splitlines()[-1])
+    summary = json.loads(replayed.stdout.splitlines()[-1])
+    assert summary["type"] == "summary"
+    assert summary["lines"] == len(calls.read_text().splitlines())
+    assert sum(summary["sessions"].values()) > 0
+    assert summary["dead_letters"] == {}
