@@ -21,7 +21,7 @@ from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, JsonFlag, settin
 from stream.simulator.catalogue import openapi_document
 from stream.simulator.encoders import TrafficFormat, encoder
 from stream.simulator.pacing import paced
-from stream.simulator.sinks import FileSink, LabelFile, Sink, TopicSink
+from stream.simulator.sinks import FileSink, LabelFile, Sink
 from stream.simulator.traffic import DEFAULT_START, Simulation, SimulationOptions
 from stream.simulator.writing import Report, Summary, write_traffic
 
@@ -236,6 +236,8 @@ def sink_of(target: Target, properties: dict[str, Any] | None) -> Sink:
     if target.out is not None:
         return FileSink(target.out, encode)
     from confluent_kafka import Producer  # noqa: PLC0415 -- loads librdkafka: a file needs none of it
+
+    from stream.simulator.topic_sink import TopicSink  # noqa: PLC0415 -- same
 
     return TopicSink(Producer(properties or {}), str(target.topic), encode, keyed=target.keyed)
 

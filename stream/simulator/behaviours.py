@@ -107,6 +107,7 @@ class Chain:
         strays: operations of the repertoire, evenly.
         stray_below: a draw of TABLE_BITS below this strays.
         pauses: pauses in seconds, by position of the operation they precede.
+        pauses_passed: running sums of pauses, to draw the pause that is under way at a moment.
         mean_pauses: their means.
         statuses: status codes by position of the operation.
         reach: which objects are asked for, by position in RESOURCES.
@@ -129,6 +130,8 @@ class Chain:
         own_pace, machine = behaviour.pause_s.table(), behaviour.burst_s.table()
         automatic = {POSITIONS[name] for name in behaviour.automatic}
         self.pauses = [machine if at in automatic else own_pace for at in range(len(OPERATIONS))]
+        passed = tuple(accumulate(own_pace)), tuple(accumulate(machine))
+        self.pauses_passed = [passed[at in automatic] for at in range(len(OPERATIONS))]
         means = fmean(own_pace), fmean(machine)
         self.mean_pauses = [means[at in automatic] for at in range(len(OPERATIONS))]
         self.statuses = [_status_table(at, behaviour) for at in range(len(OPERATIONS))]

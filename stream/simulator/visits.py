@@ -2,7 +2,6 @@
 
 import math
 import random
-from itertools import accumulate
 
 import msgspec
 
@@ -110,8 +109,7 @@ class Visit:
             self._at = self._next(200, rng.getrandbits(TABLE_BITS), TABLE_SIZE)
             if rng.random() * longest < chain.mean_pauses[self._at]:
                 break
-        pauses = chain.pauses[self._at]
-        pause_s = rng.choices(pauses, cum_weights=list(accumulate(pauses)))[0]
+        pause_s = rng.choices(chain.pauses[self._at], cum_weights=chain.pauses_passed[self._at])[0]
         self.due += rng.random() * pause_s * self._pace_ms
 
     def call(self, rng: random.Random) -> SimulatedCall:
