@@ -43,5 +43,6 @@ def decode_call(data: bytes) -> ApiCall:
 
     Raises:
         msgspec.DecodeError: the bytes are not the wire form of a call; the message names the field.
+        UnicodeDecodeError: a text in it is not UTF-8.
     """
     return _decoder.decode(data)

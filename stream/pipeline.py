@@ -252,12 +252,13 @@ class Detector:
                 arrival = record.timestamp()[1]
                 outcome = state.observe(call, arrival if arrival > EPOCH_2000 else call.time, offset)
                 if outcome:
-                    refuse(record, outcome, batch)
+                    batch.outcomes[outcome] += 1
+                    batch.dead_letters += refusals(record, {outcome: 1}, 1)
                 else:
                     accepted += 1
             except msgspec.ValidationError as error:
                 batch.dead_letters.append(dead_letter(record, Reason.INVALID_FIELD, str(error)))
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 batch.dead_letters.append(dead_letter(record, Reason.UNDECODABLE, str(error)))
             except Exception as error:  # noqa: BLE001 -- a defect met by one record must not stop the others
                 batch.dead_letters.append(dead_letter(record, Reason.INTERNAL_ERROR, repr(error)))
@@ -290,13 +291,16 @@ class Detector:
         arrival = record.timestamp()[1]
         decoded = decode(record.value())
         batch.dead_letters += rejects_of(record, decoded)
-        batch.formats[decoded.format] += len(decoded.calls)
+        refused: Counter[Outcome] = Counter()
         for call in decoded.calls:
             outcome = state.observe(call, arrival if arrival > EPOCH_2000 else call.time, state.offset)
+            batch.formats[decoded.format] += 1
             if outcome:
-                refuse(record, outcome, batch)
+                batch.outcomes[outcome] += 1
+                refused[outcome] += 1
             else:
                 batch.accepted += 1
+        batch.dead_letters += refusals(record, refused, len(decoded.calls))
 
     def _take(self, state: PartitionState, session: Session, occasion: Occasion, reason: CloseReason | None) -> None:
         vector = FeatureVector(
@@ -357,8 +361,21 @@ def rejects_of(record: Record, decoded: Decoded) -> list[DeadLetter]:
     ]
 
 
-def refuse(record: Record, outcome: Outcome, batch: Batch) -> None:
-    """Keep a call that belongs to no session as a dead letter; a duplicate is only counted, its first copy is kept."""
-    batch.outcomes[outcome] += 1
-    if outcome in _REFUSALS:
-        batch.dead_letters.append(dead_letter(record, *_REFUSALS[outcome]))
+def refusals(record: Record, refused: Mapping[Outcome, int], calls: int) -> list[DeadLetter]:
+    """Return the dead letters of a record's calls that belong to no session.
+
+    One for each reason, however many calls it concerns, because each holds the whole record. Duplicates get none: their
+    first copy is kept.
+
+    Args:
+        record: the record.
+        refused: how many of its calls were refused, by outcome.
+        calls: how many calls it holds.
+    """
+    letters = []
+    for outcome, count in refused.items():
+        if outcome in _REFUSALS:
+            reason, detail = _REFUSALS[outcome]
+            share = "" if calls == 1 else f" ({count} of the record's {calls} calls)"
+            letters.append(dead_letter(record, reason, detail + share))
+    return letters
