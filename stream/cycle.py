@@ -32,9 +32,12 @@ class Cycle:
 
     def add(self, batch: Batch, outgoing: Iterable[Outgoing]) -> None:
         """Add a batch with its encoded outputs."""
+        produced = len(self.outgoing)
         self.outgoing += outgoing
         self.positions.update(batch.positions)
-        self.batches.append(batch)
+        # An idle worker looks at its partitions several times a second: batches of nothing would pile up.
+        if batch.positions or batch.samples or len(self.outgoing) > produced:
+            self.batches.append(batch)
 
     @property
     def empty(self) -> bool:
@@ -145,7 +148,10 @@ class Flushes:
     def deliver(self, cycle: Cycle, consumer: Consumer) -> None:
         """Produce, wait for every report, commit."""
         self._failures.clear()
-        produce_all(self._producer, cycle.outgoing, self._reported)
+        try:
+            produce_all(self._producer, cycle.outgoing, self._reported)
+        except KafkaException as error:
+            raise _refused("an output was refused", error) from error
         undelivered = self._producer.flush(self._timeout_s)
         if undelivered or self._failures:
             why = str(self._failures[0]) if self._failures else f"no answer within {self._timeout_s:g} s"
