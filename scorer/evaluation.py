@@ -5,6 +5,7 @@ Two protocols: the honest one, and that of the project the access-behaviour tabl
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -99,9 +100,11 @@ class Evaluation:
         ]
 
 
-Evaluate = Callable[[tuple[Indices, Indices, int]], Fold]
-Runner = Callable[[Evaluate, Sequence[tuple[Indices, Indices, int]]], Iterable[Fold]]
-"""Applies a function to splits, in order; ``map`` does, and so does an executor's."""
+Split = tuple[Indices, Indices, int]
+"""Training positions, test positions, seed."""
+Evaluate = Callable[[Split], Fold]
+Runner = Callable[[Evaluate, Sequence[Split]], Iterable[Fold]]
+"""Applies a function to splits, in order; ``map`` does, and so does the map of a process pool."""
 
 
 def honest(examples: Examples, recipe: Recipe, seeds: Sequence[int] = SEEDS, run: Runner = map) -> Evaluation:
@@ -116,16 +119,8 @@ def honest(examples: Examples, recipe: Recipe, seeds: Sequence[int] = SEEDS, run
         seeds: one cross-validation each.
         run: applies the work to the splits.
     """
-
-    def evaluate(split: tuple[Indices, Indices, int]) -> Fold:
-        train, test, seed = split
-        known = examples.take(train)
-        chosen = choose(known.anomalous, out_of_fold(known, recipe, seed), STRICT_BUDGET)
-        scores, labels = predict(fit(known, recipe, seed), examples.features[test]), examples.anomalous[test]
-        return Fold(test, scores, quality(labels, scores, chosen.closed), sweep_row(labels, scores, chosen.open))
-
     parts = [(train, test, seed) for seed in seeds for train, test in splits(examples, OUTER_FOLDS, seed)]
-    return Evaluation(list(run(evaluate, parts)))
+    return Evaluation(list(run(partial(_honest_fold, examples, recipe), parts)))
 
 
 def original(examples: Examples, recipe: Recipe, count: int = ORIGINAL_SPLITS, run: Runner = map) -> Evaluation:
@@ -133,20 +128,27 @@ def original(examples: Examples, recipe: Recipe, count: int = ORIGINAL_SPLITS, r
 
     It flatters. It is repeated over ``count`` random splits to show how far a single one is luck.
     """
-
-    def evaluate(split: tuple[Indices, Indices, int]) -> Fold:
-        train, test, seed = split
-        scores = predict(fit(examples.take(train), recipe, seed), examples.features[test])
-        labels = examples.anomalous[test]
-        return Fold(test, scores, quality(labels, scores, best_f1(labels, scores)))
-
     parts = []
     for seed in range(count):
         train, test = train_test_split(
             np.arange(len(examples)), test_size=ORIGINAL_TEST_SHARE, stratify=examples.anomalous, random_state=seed
         )
         parts.append((train, test, seed))
-    return Evaluation(list(run(evaluate, parts)))
+    return Evaluation(list(run(partial(_original_fold, examples, recipe), parts)))
+
+
+def _honest_fold(examples: Examples, recipe: Recipe, split: Split) -> Fold:
+    train, test, seed = split
+    known = examples.take(train)
+    chosen = choose(known.anomalous, out_of_fold(known, recipe, seed), STRICT_BUDGET)
+    scores, labels = predict(fit(known, recipe, seed), examples.features[test]), examples.anomalous[test]
+    return Fold(test, scores, quality(labels, scores, chosen.closed), sweep_row(labels, scores, chosen.open))
+
+
+def _original_fold(examples: Examples, recipe: Recipe, split: Split) -> Fold:
+    train, test, seed = split
+    scores, labels = predict(fit(examples.take(train), recipe, seed), examples.features[test]), examples.anomalous[test]
+    return Fold(test, scores, quality(labels, scores, best_f1(labels, scores)))
 
 
 def quality(anomalous: Labels, scores: Scores, threshold: float) -> Quality:

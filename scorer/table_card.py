@@ -56,10 +56,7 @@ def _card(manifest: Manifest, report: TableReport, examples: Examples, data: byt
             ("Plots", embedded(CAPTIONS)),
             ("Limits", _LIMITS),
             ("Facts", facts(manifest)),
-            (
-                "Make it again",
-                "```\ngatewatch train --recipe access-behaviour --seed " + f"{manifest.seed}\n```\n\n{_AGAIN}",
-            ),
+            ("Make it again", f"`gatewatch train --recipe access-behaviour --seed {manifest.seed}`\n{_AGAIN}"),
         ],
     )
 
@@ -94,10 +91,10 @@ differently.
 def _warning(examples: Examples) -> str:
     benign, anomalous = medians(examples)
     return (
-        f"In this table normal sessions have a median of **{benign:.0f} edges** and outliers a median of "
-        f"**{anomalous:.0f}**. A model of it therefore calls every short session anomalous. True there, false on most "
-        "APIs, where most normal sessions are a handful of calls. `gatewatch run` says so when it starts with this "
-        "model."
+        f"In this table normal sessions have a median of **{benign:.0f} edges** and outliers a median of\n"
+        f"**{anomalous:.0f}**. A model of it therefore calls every short session anomalous. True there, false on most\n"
+        "APIs, where most normal sessions are a handful of calls. `gatewatch run` says so when it\n"
+        "starts with this model."
     )
 
 
@@ -176,8 +173,11 @@ def _honest(report: TableReport) -> str:
     false = strict["false_alerts"]
     return f"""
 StratifiedGroupKFold, 5 folds, 3 seeds, equal rows kept together; each fold's threshold is chosen by a further
-cross-validation inside its training rows. Mean ± standard deviation over the 15 test folds. The first row is
-this model.
+cross-validation inside its training rows. Mean ± standard deviation over the 15 test folds.
+
+- **ours**: the features above, two of them missing; the first row is this model.
+- **their nine**: the deriving project's nine features as it named them.
+- **their nine + 2**: those, `n_apis` and `edges_per_api`.
 
 {results(named)}
 

@@ -19,9 +19,9 @@ NAME = "access-behaviour"
 ROWS = Rows.DEFAULT
 """Rows that the shipped model is trained on: ``datacenter`` rows are outliers by a rule that no feature shows."""
 
-OURS = "ours: nine that true direction leaves"
-NINE = "the nine of the deriving project, its names"
-ELEVEN = "those nine + n_apis + edges_per_api"
+OURS = "ours"
+NINE = "their nine"
+ELEVEN = "their nine + 2"
 FEATURE_SETS: Mapping[str, Callable[[Table], Examples]] = {
     OURS: Table.examples,
     NINE: Table.nine,
