@@ -17,7 +17,7 @@ from stream.cli import main
 from stream.errors import CommandError, ExitCode
 from stream.simulator import SimulatedCall, Simulation, SimulationOptions
 from stream.simulator.encoders import TrafficFormat, encoder
-from stream.simulator.topic_sink import TopicSink
+from stream.simulator.sinks import TopicSink
 from tests.kafka_fixture import Kafka
 
 SMALL = ("--rate", "200", "--duration", "20", "--time-scale", "30", "--attack-share", "0.2")
@@ -141,7 +141,7 @@ def test_the_api_description_is_a_file_of_its_own(capsys: pytest.CaptureFixture[
 def test_a_missing_broker_has_an_exit_code_of_its_own(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.simulator.topic_sink.METADATA_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("stream.simulator.sinks.METADATA_TIMEOUT_S", 0.5)
 
     code, _, err = run(capsys, *SMALL, "--topic", "logs", "--bootstrap-servers", "127.0.0.1:1")
 

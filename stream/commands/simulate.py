@@ -20,10 +20,10 @@ from stream.errors import CommandError
 from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, JsonFlag, settings_of
 from stream.simulator.catalogue import openapi_document
 from stream.simulator.encoders import TrafficFormat, encoder
+from stream.simulator.files import FileSink, LabelFile
 from stream.simulator.pacing import paced
-from stream.simulator.sinks import FileSink, LabelFile, Sink
 from stream.simulator.traffic import DEFAULT_START, Simulation, SimulationOptions
-from stream.simulator.writing import Report, Summary, write_traffic
+from stream.simulator.writing import Report, Sink, Summary, write_traffic
 
 DEFAULT_DURATION_S = 600.0
 
@@ -237,7 +237,7 @@ def sink_of(target: Target, properties: dict[str, Any] | None) -> Sink:
         return FileSink(target.out, encode)
     from confluent_kafka import Producer  # noqa: PLC0415 -- loads librdkafka: a file needs none of it
 
-    from stream.simulator.topic_sink import TopicSink  # noqa: PLC0415 -- same
+    from stream.simulator.sinks import TopicSink  # noqa: PLC0415 -- same
 
     return TopicSink(Producer(properties or {}), str(target.topic), encode, keyed=target.keyed)
 

@@ -4,10 +4,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import msgspec
 
-from stream.simulator.sinks import LabelFile, Sink
+from stream.simulator.files import LabelFile
 from stream.simulator.traffic import Simulation
 from stream.simulator.visits import SimulatedCall
 
@@ -15,6 +16,16 @@ _REPORT_S = 0.2
 
 Report = Callable[[int, int], None]
 """Told the number of calls written and the event time reached, a few times a second."""
+
+
+class Sink(Protocol):
+    """Takes calls in their order."""
+
+    def write(self, call: SimulatedCall) -> None:
+        """Take one call."""
+
+    def close(self) -> None:
+        """Make sure that everything taken has arrived."""
 
 
 class Summary(msgspec.Struct, frozen=True):
