@@ -12,6 +12,7 @@ from featurizer.calls import ApiCall, encode_call
 from featurizer.features import FeatureSchema, FeatureVector, Occasion
 from scorer.verdicts import Verdict
 from stream.dead_letters import DeadLetter
+from stream.records import EPOCH_2000
 
 Headers = Sequence[tuple[str, str | bytes]]
 
@@ -57,10 +58,11 @@ def call_record(topic: str, call: ApiCall, arrival: int, oldest: int) -> Outgoin
     Args:
         topic: the topic.
         call: the call.
-        arrival: Kafka timestamp of the gateway's record, epoch milliseconds.
+        arrival: Kafka timestamp of the gateway's record, epoch milliseconds; the present time when it had none.
         oldest: least timestamp given: a backlog's own would let the topic's retention delete it before it is read.
     """
-    return Outgoing(topic, client_key(call.client), encode_call(call), max(arrival, oldest))
+    timestamp = max(arrival, oldest) if arrival > EPOCH_2000 else -1
+    return Outgoing(topic, client_key(call.client), encode_call(call), timestamp)
 
 
 def client_key(client: str) -> bytes:
