@@ -294,7 +294,8 @@ def _reason(item: Contribution) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2g}"
+    # Three digits, not two: 99.7 would turn into 1e+02.
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
 def _duration(seconds: float) -> str:
