@@ -8,13 +8,14 @@ from typing import Any, Final
 
 import msgspec
 
-from scorer.alerts import Alert, AlertKind, Contribution, Direction, Severity
+from scorer.alerts import Alert, Contribution, Direction, Severity
 from stream.wire import JSON_HEADERS, Outgoing, client_key, product_version
 
 OCSF_VERSION: Final = "1.8.0"
 
 _SEVERITY_ID: Final = {Severity.LOW: 2, Severity.MEDIUM: 3, Severity.HIGH: 4, Severity.CRITICAL: 5}
-_ACTIVITY: Final = {AlertKind.EARLY: (1, "Create"), AlertKind.CLOSING: (3, "Close")}
+# Both kinds are new findings: OCSF's activity Close says that a finding was resolved or dismissed.
+_ACTIVITY: Final = (1, "Create")
 _PATTERN: Final = {
     Direction.ABOVE: "SURGE",
     Direction.BELOW: "RARE",
@@ -45,7 +46,7 @@ def detection_finding(alert: Alert, created: int) -> dict[str, Any]:
         alert: the alert.
         created: when the finding is made, epoch milliseconds.
     """
-    activity_id, activity = _ACTIVITY[alert.kind]
+    activity_id, activity = _ACTIVITY
     position = alert.position
     return {
         "activity_id": activity_id,
