@@ -122,27 +122,13 @@ def simulate(  # noqa: PLR0913 -- one parameter per flag
         write_openapi(openapi)
         if out is None and topic is None:
             return
-    if (out is None) == (topic is None):
-        raise typer.BadParameter("give either --out FILE or --topic TOPIC")
-    target = Target(out, topic, format, keyed, live=topic is not None and not as_fast_as_possible)
-    seconds = DEFAULT_DURATION_S if duration is None and not target.live else duration
+    target = target_of(out, topic, format, keyed=keyed, fast=as_fast_as_possible)
     options = options_of(
-        seed=seed,
-        start=start_of(start, target, seconds),
-        duration_s=seconds,
-        rate=rate,
-        attack_share=attack_share,
-        time_scale=time_scale,
-        clients=clients,
-        attacks_from_s=attacks_from,
-        by_address=format.by_address,
-    )
+        target, start, duration, seed=seed, rate=rate, attack_share=attack_share, time_scale=time_scale,
+        clients=clients, attacks_from_s=attacks_from,
+    )  # fmt: skip
     properties = None if topic is None else producer_properties(config, assign, bootstrap)
-    summary = write(options, target, properties, labels)
-    if json:
-        print_json(msgspec.to_builtins(summary))
-    else:
-        show(summary, topic or str(out))
+    show(write(options, target, properties, labels), topic or str(out), json=json)
 
 
 def write_openapi(path: Path) -> None:
@@ -157,14 +143,39 @@ def write_openapi(path: Path) -> None:
         raise CommandError(f"cannot write {path}: {error.strerror}") from error
 
 
-def options_of(**fields: Any) -> SimulationOptions:
-    """Return the options.
+def target_of(
+    out: Path | None,
+    topic: str | None,
+    format: TrafficFormat,  # noqa: A002 -- the flag's name
+    *,
+    keyed: bool,
+    fast: bool,
+) -> Target:
+    """Return where the calls go.
+
+    Raises:
+        typer.BadParameter: nowhere, or to two places.
+    """
+    if (out is None) == (topic is None):
+        raise typer.BadParameter("give either --out FILE or --topic TOPIC")
+    return Target(out, topic, format, keyed, live=topic is not None and not fast)
+
+
+def options_of(target: Target, start: str | None, duration_s: float | None, **fields: Any) -> SimulationOptions:
+    """Return the options: those in ``fields`` as they are, the others as they suit the target.
 
     Raises:
         typer.BadParameter: a value is out of range.
     """
+    if duration_s is None and not target.live:
+        duration_s = DEFAULT_DURATION_S
     try:
-        return SimulationOptions(**fields)
+        return SimulationOptions(
+            start=start_of(start, target, duration_s),
+            duration_s=duration_s,
+            by_address=target.format.by_address,
+            **fields,
+        )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -280,8 +291,11 @@ def progress(options: SimulationOptions) -> Iterator[Report]:
         yield report
 
 
-def show(summary: Summary, where: str) -> None:
-    """Print the summary for a person."""
+def show(summary: Summary, where: str, *, json: bool) -> None:
+    """Print the summary, for a person or as JSON."""
+    if json:
+        print_json(msgspec.to_builtins(summary))
+        return
     table = Table("session", "begun", "labelled", box=None, pad_edge=False)
     for name, begun in summary.sessions.items():
         table.add_row(name, f"{begun:,}", f"{summary.attacks[name]:,}" if name in summary.attacks else "")

@@ -52,6 +52,44 @@ class Summary(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class Ledger:
+    """Keeps what was written, and writes labels as they become final.
+
+    Args:
+        simulation: where calls and labels come from.
+        labels: where the labels go, if anywhere; not closed here.
+    """
+
+    def __init__(self, simulation: Simulation, labels: LabelFile | None) -> None:
+        self._simulation = simulation
+        self._labels = labels
+        self._began = time.perf_counter()
+        self._attacks: Counter[str] = Counter()
+        self._hostile = 0
+
+    def settle(self) -> None:
+        """Enter the labels that have become final."""
+        final = self._simulation.labels()
+        self._attacks.update(label.attack.value for label in final)
+        self._hostile += sum(label.calls for label in final)
+        if self._labels is not None:
+            self._labels.write(final)
+
+    def summary(self, written: int, end: int) -> Summary:
+        """Return what was written: so many calls, the last one at ``end``."""
+        start = self._simulation.options.start
+        return Summary(
+            calls=written,
+            start=start,
+            end=end,
+            calls_per_second=round(written * 1000 / max(end - start, 1), 3),
+            sessions={str(name): number for name, number in sorted(self._simulation.sessions.items())},
+            attacks=dict(sorted(self._attacks.items())),
+            hostile_calls=self._hostile,
+            seconds=round(time.perf_counter() - self._began, 3),
+        )
+
+
 def write_traffic(  # noqa: PLR0913 -- the parts of one job
     simulation: Simulation,
     calls: Iterable[SimulatedCall],
@@ -75,40 +113,19 @@ def write_traffic(  # noqa: PLR0913 -- the parts of one job
         CommandError: the sink cannot go on.
         OSError: a file cannot be written.
     """
-    began = reported = time.perf_counter()
-    start = end = simulation.options.start
-    attacks: Counter[str] = Counter()
-    written = hostile = 0
-
-    def settle() -> None:
-        nonlocal hostile
-        final = simulation.labels()
-        attacks.update(label.attack.value for label in final)
-        hostile += sum(label.calls for label in final)
-        if labels is not None:
-            labels.write(final)
-
+    ledger = Ledger(simulation, labels)
+    reported = time.perf_counter()
+    written, end = 0, simulation.options.start
     for call in calls:
         sink.write(call)
-        written += 1
-        end = call.time
-        now = time.perf_counter()
-        if now - reported >= _REPORT_S:
-            reported = now
-            settle()
+        written, end = written + 1, call.time
+        if time.perf_counter() - reported >= _REPORT_S:
+            reported = time.perf_counter()
+            ledger.settle()
             report(written, end)
         if stop.is_set():
             break
     simulation.finish()
-    settle()
+    ledger.settle()
     report(written, end)
-    return Summary(
-        calls=written,
-        start=start,
-        end=end,
-        calls_per_second=round(written * 1000 / max(end - start, 1), 3),
-        sessions={str(name): number for name, number in sorted(simulation.sessions.items())},
-        attacks=dict(sorted(attacks.items())),
-        hostile_calls=hostile,
-        seconds=round(time.perf_counter() - began, 3),
-    )
+    return ledger.summary(written, end)
