@@ -2,6 +2,7 @@
 
 import pytest
 
+from featurizer.pins import METHODS
 from featurizer.routes import LONGEST_TEMPLATE, RouteTemplates
 
 ROUTES = RouteTemplates()
@@ -240,7 +241,7 @@ def test_a_long_path_ends_in_more() -> None:
 @pytest.mark.parametrize(
     ("method", "name"),
     [
-        *((method, method) for method in "CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT QUERY TRACE".split()),
+        *((method, method) for method in sorted(METHODS)),
         ("get", "GET"),
         ("Post", "POST"),
         ("PROPFIND", "_OTHER"),

@@ -6,7 +6,6 @@ candidates follow from the first character and from a field that the format cann
 the one that reads most. All elements of one record are of one format.
 """
 
-from collections.abc import Iterable
 from typing import NoReturn
 
 import msgspec
@@ -37,20 +36,17 @@ def _bind(routes: RouteTemplates) -> Decode:
             return _named_unknown(lines(value))
         if text[0] == ord("[") and (inner := text[1:].lstrip()) and inner[0] in _ARRAY_OF_A_CALL:
             return arrays(value)
-        return _first_that_reads([reads for marker, reads in objects if marker in value], value)
+        best: Decoded | None = None
+        for marker, reads in objects:
+            if marker in value:
+                decoded = reads(value)
+                if not decoded.rejects:
+                    return decoded
+                if best is None or len(decoded.calls) > len(best.calls):
+                    best = decoded
+        return best or _unknown(value)
 
     return decode
-
-
-def _first_that_reads(candidates: Iterable[Decode], value: bytes) -> Decoded:
-    best: Decoded | None = None
-    for candidate in candidates:
-        decoded = candidate(value)
-        if not decoded.rejects:
-            return decoded
-        if best is None or len(decoded.calls) > len(best.calls):
-            best = decoded
-    return best or _unknown(value)
 
 
 def _named_unknown(decoded: Decoded) -> Decoded:

@@ -17,6 +17,8 @@ Other fields are ignored. ``uri`` is not read: NGINX has decoded and rewritten i
 has no method or no path in the log: it is a call to ``{malformed}``.
 """
 
+from functools import lru_cache
+
 import msgspec
 
 from featurizer.calls import ApiCall
@@ -66,8 +68,10 @@ def _bind(routes: RouteTemplates) -> Decode:
             status = status_of(status or "")
         elif not 0 <= status <= 999:
             raise invalid("status", "not a number from 0 to 999")
-        time, field = _end(line)
-        duration = _milliseconds(line.request_time, "request_time")
+        time, field = _milliseconds(line.msec, "msec"), "msec"
+        if time is None:
+            time, field = _second(line)
+        duration = _duration(line.request_time)
         method, path = line.request_method, line.path
         if method is None or path is None:
             method, path = _request(line)
@@ -83,11 +87,8 @@ def _bind(routes: RouteTemplates) -> Decode:
     return record_decoder(NGINX_JSON.name, json_reader(_Line, call_of), split_objects)
 
 
-def _end(line: _Line) -> tuple[int, str]:
-    """Return when NGINX wrote the line, and the field that says so."""
-    time = _milliseconds(line.msec, "msec")
-    if time is not None:
-        return time, "msec"
+def _second(line: _Line) -> tuple[int, str]:
+    """Return when NGINX wrote the line, to the second, and the field that says so."""
     field = "time_iso8601" if line.time_iso8601 else "time_local"
     try:
         if line.time_iso8601:
@@ -97,6 +98,11 @@ def _end(line: _Line) -> tuple[int, str]:
     except ValueError as error:
         raise invalid(field, str(error)) from None
     raise missing("msec (or time_iso8601, time_local)")
+
+
+@lru_cache(4_096)  # most requests take one of few times
+def _duration(value: _Number) -> int | None:
+    return _milliseconds(value, "request_time")
 
 
 def _milliseconds(value: _Number, field: str) -> int | None:

@@ -57,14 +57,15 @@ def seconds_time(text: str) -> int:
     Raises:
         ValueError: the text is no such number.
     """
-    whole, _, fraction = text.partition(".")
-    if not (whole.isascii() and whole.isdigit() and len(whole) <= 12):
+    whole, point, fraction = text.partition(".")
+    if len(fraction) != 3 and point:
+        if not (fraction.isascii() and fraction.isdigit()):
+            raise ValueError("not epoch seconds")
+        fraction = fraction[:3].ljust(3, "0")
+    digits = whole + (fraction or "000")
+    if not (digits.isdigit() and digits.isascii() and 0 < len(whole) <= 12):
         raise ValueError("not epoch seconds")
-    if not fraction:
-        return int(whole) * 1000
-    if not (fraction.isascii() and fraction.isdigit()):
-        raise ValueError("not epoch seconds")
-    return int(whole) * 1000 + int(fraction[:3].ljust(3, "0"))
+    return int(digits)
 
 
 @lru_cache(1_024)

@@ -1,0 +1,175 @@
+"""How fast records become calls, beside msgspec's bare decoding of the same bytes in the same run.
+
+    python -m tests.benchmarks.decoding [--records 200000] [--repeat 5]
+
+One process, one core, CPU time (what other programs take does not count), the best of the repeats. ``ratio`` is the time of the whole way (decode, check, time, client,
+endpoint, ApiCall) over that of ``msgspec.json.decode`` into a Struct of the same fields (for text lines: over
+``bytes.decode`` and one ``str.split``, the least that any reader of such lines does).
+"""
+
+import argparse
+import gc
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from featurizer.calls import ApiCall, encode_call
+from featurizer.routes import RouteTemplates
+from stream.adapters import decoder
+
+LOG = Path(__file__).parents[1] / "data/elastic_apache_access.log"
+START = 1_700_000_000_000
+
+
+class Fields(msgspec.Struct, gc=False):
+    """The same fields as format gatewatch, without any check."""
+
+    time: int
+    client: str
+    method: str
+    path: str
+    status: int
+    duration_ms: float
+    request_id: str
+
+
+class NginxFields(msgspec.Struct, gc=False):
+    """The same fields as format nginx-json, without any check."""
+
+    msec: str
+    remote_addr: str
+    remote_user: str
+    request_method: str
+    path: str
+    status: str
+    request_time: str
+    request_id: str
+
+
+def paths(count: int) -> Iterable[str]:
+    """Yield paths of 3,000 users, as an API's traffic has them: most were seen before."""
+    return (f"/api/v1/users/{number * 7919 % 3000}/orders" for number in range(count))
+
+
+def gatewatch_records(count: int) -> list[bytes]:
+    return [
+        msgspec.json.encode(
+            Fields(START + n, f"client-{n % 5000}", "GET", path, 200, 12.5, f"cdae69cd4c98a0416e65{n:012x}")
+        )
+        for n, path in enumerate(paths(count))
+    ]
+
+
+def nginx_records(count: int) -> list[bytes]:
+    return [
+        msgspec.json.encode(
+            NginxFields(
+                f"{(START + n) / 1000:.3f}",
+                f"10.0.{n % 20}.{n % 250}",
+                "",
+                "GET",
+                path,
+                "200",
+                "0.012",
+                f"cdae69cd4c98a0416e65{n:012x}",
+            )
+        )
+        for n, path in enumerate(paths(count))
+    ]
+
+
+def call_records(count: int) -> list[bytes]:
+    return [
+        encode_call(ApiCall(START + n, f"client-{n % 5000}", "GET /api/v1/users/{id}/orders", 200, 12.5))
+        for n in range(count)
+    ]
+
+
+def log_lines(count: int, end: bytes = b"") -> list[bytes]:
+    lines = LOG.read_bytes().splitlines()
+    return [line + end for line in itertools.islice(itertools.cycle(lines), count)]
+
+
+def best(function: Callable[[bytes], object], records: list[bytes], repeat: int) -> float:
+    """Return the seconds of the fastest run over all records."""
+    fastest = float("inf")
+    for _ in range(repeat):
+        gc.collect()
+        begin = time.process_time()
+        for record in records:
+            function(record)
+        fastest = min(fastest, time.process_time() - begin)
+    return fastest
+
+
+def bare_line(record: bytes) -> object:
+    return record.decode().split('"')
+
+
+def route_rows(count: int, repeat: int) -> Iterable[tuple[str, float]]:
+    """Yield µs a call of ``RouteTemplates.endpoint``, by what its caches can do."""
+    kinds: dict[str, list[str]] = {
+        "path seen before": list(paths(count)),
+        "path never seen, numbers": [f"/api/v1/users/{n}/orders/{n * 7919}" for n in range(count)],
+        "path never seen, hex": [f"/api/v1/files/{n * 2654435761 % 2**96:024x}/meta" for n in range(count)],
+        "path never seen, file of a slug": [f"/blog/posts/how-to-do-{n}-things.html" for n in range(count)],
+    }
+    for name, targets in kinds.items():
+        fastest = float("inf")
+        for _ in range(repeat):
+            endpoint = RouteTemplates().endpoint
+            begin = time.process_time()
+            for target in targets:
+                endpoint("GET", target, 200)
+            fastest = min(fastest, time.process_time() - begin)
+        yield name, fastest / count * 1e6
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=200_000, help="records of each format (default %(default)s)")
+    parser.add_argument("--repeat", type=int, default=5, help="runs, of which the fastest counts (default %(default)s)")
+    arguments = parser.parse_args()
+    count, repeat = arguments.records, arguments.repeat
+    own, nginx, calls = gatewatch_records(count), nginx_records(count), call_records(count)
+    lines, timed = log_lines(count), log_lines(count, b" 0.012")
+    bare_own = msgspec.json.Decoder(Fields).decode
+    bare_nginx = msgspec.json.Decoder(NginxFields).decode
+    bare_call = msgspec.json.Decoder(ApiCall).decode
+    rows: list[tuple[str, str, list[bytes], Callable[[bytes], object]]] = [
+        ("gatewatch", "gatewatch", own, bare_own),
+        ("nginx-json", "nginx-json", nginx, bare_nginx),
+        ("combined", "combined", lines, bare_line),
+        ("combined, with time", "combined", timed, bare_line),
+        ("api-call", "api-call", calls, bare_call),
+        ("auto: gatewatch", "auto", own, bare_own),
+        ("auto: nginx-json", "auto", nginx, bare_nginx),
+        ("auto: combined", "auto", lines, bare_line),
+    ]
+    table = Table("records", "bytes each", "per second", "µs each", "bare µs", "ratio", title="decoding, one core")
+    for title, name, records, bare in rows:
+        decode = decoder(name, RouteTemplates())
+        if any(decode(record).rejects for record in records):
+            raise SystemExit(f"{title}: a record was rejected")
+        seconds, reference = best(decode, records, repeat), best(bare, records, repeat)
+        size = sum(map(len, records)) / count
+        cells = [size, count / seconds, seconds / count * 1e6, reference / count * 1e6, seconds / reference]
+        table.add_row(title, *(f"{cell:,.{digits}f}" for cell, digits in zip(cells, (0, 0, 2, 2, 1), strict=True)))
+    routes = Table("RouteTemplates.endpoint", "µs each")
+    for title, micros in route_rows(count, repeat):
+        routes.add_row(title, f"{micros:.2f}")
+    console = Console()
+    console.print(table)
+    console.print(routes)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
