@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,10 +14,11 @@ from scorer.alerts import AlertPolicy
 from scorer.bundle import BundleError, ModelBundle
 from scorer.judge import Judge
 from stream.adapters import decoder
+from stream.batches import Decode
 from stream.bundles import read_bundle
 from stream.errors import CommandError, ExitCode, SettingsError
 from stream.openapi import read_openapi
-from stream.pipeline import Decode, Detector, Normaliser
+from stream.pipeline import Detector, Normaliser, Sessionizer
 from stream.settings import Settings
 
 J = TypeVar("J", bound=Judge)
@@ -98,7 +99,7 @@ def model_bundle(settings: Settings) -> ModelBundle:
         raise CommandError(str(error), exit_code=ExitCode.USAGE) from error
 
 
-def make_judge(settings: Settings, bundle: ModelBundle, kind: type[J] = Judge) -> J:  # type: ignore[assignment]  # J's bound
+def make_judge(settings: Settings, bundle: ModelBundle, kind: type[J]) -> J:
     """Return the model with the settings' overrides."""
     own = settings.model
     return kind(
@@ -116,6 +117,19 @@ def normaliser(settings: Settings) -> Normaliser:
     return Normaliser({own.topic: decoder(own.format, routes) for own in settings.inputs if not own.keyed})
 
 
+def sessionizer(settings: Settings, decoders: Mapping[str, Decode | None]) -> Sessionizer:
+    """Return the pipeline's second step alone: sessions and vectors without a model.
+
+    Args:
+        settings: limits.
+        decoders: how to read each source; None for calls in wire form.
+
+    Raises:
+        SettingsError: the frozen degree table can't be read.
+    """
+    return Sessionizer(decoders, **_limits(settings))
+
+
 def detector(settings: Settings, judge: Judge, decoders: Mapping[str, Decode | None]) -> Detector:
     """Return the pipeline's later steps.
 
@@ -127,16 +141,18 @@ def detector(settings: Settings, judge: Judge, decoders: Mapping[str, Decode | N
     Raises:
         SettingsError: the frozen degree table can't be read.
     """
-    return Detector(
-        decoders,
-        sessions=session_policy(settings),
-        alerts=alert_policy(settings),
-        judge=judge,
-        schema=SCHEMA,
-        max_endpoints=settings.degrees.max_endpoints,
-        excluded_methods=settings.sessions.excluded_methods,
-        frozen=frozen_degrees(settings.degrees.frozen),
-    )
+    return Detector(decoders, judge=judge, **_limits(settings))
+
+
+def _limits(settings: Settings) -> dict[str, Any]:
+    return {
+        "sessions": session_policy(settings),
+        "alerts": alert_policy(settings),
+        "schema": SCHEMA,
+        "max_endpoints": settings.degrees.max_endpoints,
+        "excluded_methods": settings.sessions.excluded_methods,
+        "frozen": frozen_degrees(settings.degrees.frozen),
+    }
 
 
 def detect_decoders(settings: Settings) -> dict[str, Decode | None]:

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as Offset
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
-from stream.pipeline import Batch
+from stream.batches import Batch
 from stream.records import TopicPartition
 from stream.wire import Outgoing
 

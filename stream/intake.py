@@ -12,9 +12,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Offset
 from mode import Service
 
+from stream.batches import Batch
 from stream.clock import now_ms
 from stream.outbox import Outbox
-from stream.pipeline import Batch
 from stream.records import Record, TopicPartition
 
 log = structlog.get_logger(__name__)

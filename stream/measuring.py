@@ -8,10 +8,11 @@ from featurizer.sessions import CloseReason, Outcome
 from scorer.alerts import AlertKind
 from scorer.judge import Judge
 from scorer.verdicts import Verdict
+from stream.batches import Batch, Sample
 from stream.clock import now_ms
 from stream.cycle import Cycle
 from stream.intake import Intake
-from stream.pipeline import Batch, Detector, Sample
+from stream.pipeline import Detector
 from stream.telemetry import SUPPRESSING, Telemetry
 
 _CAP_OF_REASON = {

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from confluent_kafka import Consumer
 
+from stream.batches import Batch
 from stream.cycle import Cycle, Delivery
-from stream.pipeline import Batch
 from stream.wire import Outgoing
 
 Encode = Callable[[Batch], list[Outgoing]]

@@ -11,13 +11,13 @@ whole state hangs on one PartitionState.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import msgspec
 
-from featurizer.calls import ApiCall, decode_call
+from featurizer.calls import decode_call
 from featurizer.degrees import DegreeSnapshot, DegreeTable, GlobalDegrees
 from featurizer.features import FeatureSchema, FeatureVector, Occasion
 from featurizer.graph import measure_packed, rarest
@@ -35,72 +35,14 @@ from scorer.alerts import (
 )
 from scorer.judge import Judge
 from scorer.verdicts import Verdict
-from stream.adapters import Decoded
-from stream.dead_letters import DeadLetter, Reason
+from stream.batches import Batch, Decode, PartitionState, Sample, dead_letter, refusals, rejects_of
+from stream.dead_letters import Reason
 from stream.records import EPOCH_2000, Record, TopicPartition
-
-Decode = Callable[[bytes | None], Decoded]
 
 WIRE_FORMAT = "api-call"
 """Name of the format of the topic of normalised calls."""
 
-_REFUSALS = {
-    Outcome.LATE: (Reason.LATE_CALL, "the client's open session began more than a gap after this call"),
-    Outcome.FUTURE: (Reason.FUTURE_TIMESTAMP, "the event time is too far after the record's Kafka timestamp"),
-}
-
 _CUT_SHORT = (CloseReason.MAX_CALLS, CloseReason.MAX_DURATION, CloseReason.EVICTED)
-
-
-@dataclass(slots=True)
-class Sample:
-    """A session with the vector just taken of it, and where in the log that was.
-
-    The session may go on growing before it is scored; ``n_edges`` tells which of its edges the vector covers.
-    """
-
-    state: "PartitionState"
-    session: Session
-    vector: FeatureVector
-    offset: int
-    call_time: int
-    record_time: int
-
-    @property
-    def n_edges(self) -> int:
-        """Edges of the session when the vector was taken: the first ones of the dict."""
-        return int(self.vector.values[0])
-
-
-@dataclass(slots=True)
-class Batch:
-    """Everything that a batch of records led to.
-
-    Attributes:
-        positions: next offset to read, by input partition.
-        calls: calls to pass on, each with its arrival time (epoch milliseconds, -1 unknown).
-        samples: vectors taken, in log order.
-        verdicts: one per sample.
-        alerts: alerts raised.
-        dead_letters: records, or parts, that went no further.
-        records: records read.
-        formats: calls understood, by format.
-        accepted: calls put into a session.
-        outcomes: calls that were not, by why.
-        decisions: verdicts by what the alert policy made of them.
-    """
-
-    positions: dict[TopicPartition, int] = field(default_factory=dict)
-    calls: list[tuple[ApiCall, int]] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
-    dead_letters: list[DeadLetter] = field(default_factory=list)
-    records: int = 0
-    accepted: int = 0
-    formats: Counter[str] = field(default_factory=Counter)
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
-    decisions: Counter[Decision] = field(default_factory=Counter)
 
 
 class Normaliser:
@@ -130,55 +72,34 @@ class Normaliser:
         return batch
 
 
-class PartitionState:
-    """All that is kept of one input partition: open sessions, clocks, degrees, alert history, position.
-
-    Attributes:
-        decode: how to read the topic; None when it holds calls in wire form.
-        offset: offset of the record being processed, or of the last one.
-    """
-
-    __slots__ = ("decode", "history", "name", "observe", "offset", "table", "windows")
-
-    def __init__(
-        self, name: TopicPartition, windows: SessionWindows, history: AlertHistory, decode: Decode | None
-    ) -> None:
-        self.name = name
-        self.windows = windows
-        self.observe = windows.observe  # bound once: it is called for every call
-        self.table = windows.table
-        self.history = history
-        self.decode = decode
-        self.offset = -1
-
-
-class Detector:
-    """Sessions, degrees, verdicts and alerts over the assigned input partitions.
+class Sessionizer:
+    """Sessions, degrees and feature vectors over the assigned input partitions.
 
     Args:
         decoders: how to read each input topic; None for topics that hold calls in wire form.
         sessions: limits of sessions.
-        alerts: limits of alerting.
-        judge: the model applied.
+        alerts: limits of alerting, for the partitions' alert history.
         schema: features to compute.
         max_endpoints: endpoints a partition's degree table numbers.
         excluded_methods: HTTP methods that are no part of call graphs.
         frozen: degrees to read instead of the live ones.
+
+    Attributes:
+        degrees: the sum of the partitions' degree tables.
+        partitions: state of each assigned partition.
     """
 
-    def __init__(  # noqa: PLR0913 -- the parts of a detector, each named at the call
+    def __init__(  # noqa: PLR0913 -- the parts of a sessionizer, each named at the call
         self,
         decoders: Mapping[str, Decode | None],
         *,
         sessions: SessionPolicy,
         alerts: AlertPolicy,
-        judge: Judge,
         schema: FeatureSchema,
         max_endpoints: int,
         excluded_methods: Iterable[str] = (),
         frozen: DegreeSnapshot | None = None,
     ) -> None:
-        self.judge = judge
         self.degrees = GlobalDegrees(frozen)
         self.partitions: dict[TopicPartition, PartitionState] = {}
         self._decoders = decoders
@@ -211,22 +132,11 @@ class Detector:
         self.partitions[name] = state
         self._by_topic[name.topic][name.partition] = state
 
-    def finish(self, names: Iterable[TopicPartition], reason: CloseReason) -> Batch:
-        """Close all sessions of partitions and score them; the degree tables stay."""
+    def close(self, names: Iterable[TopicPartition], reason: CloseReason) -> Batch:
+        """Close all sessions of partitions; their last vectors are not yet scored, the degree tables stay."""
         for name in names:
             self.partitions[name].windows.close_all(reason)
-        batch = self._collect(Batch())
-        self.score(batch)
-        return batch
-
-    def release(self, names: Iterable[TopicPartition], reason: CloseReason) -> Batch:
-        """Close all sessions of partitions, score them, and give the partitions' state up."""
-        held = [name for name in names if name in self.partitions]
-        batch = self.finish(held, reason)
-        for name in held:
-            del self._by_topic[name.topic][name.partition]
-            self.partitions.pop(name).table.detach()
-        return batch
+        return self._collect(Batch())
 
     def advance(self, names: Iterable[TopicPartition], now: int, batch: Batch) -> None:
         """Let the wall clock (epoch milliseconds) move idle partitions' clocks; adds to a batch not yet scored."""
@@ -268,25 +178,6 @@ class Detector:
             batch.positions[state.name] = state.offset + 1
         return self._collect(batch)
 
-    def score(self, batch: Batch) -> None:
-        """Judge the batch's samples, raise alerts, and retract closed sessions that were alerted from the degrees."""
-        batch.verdicts = self.judge.verdicts([sample.vector for sample in batch.samples])
-        for sample, verdict in zip(batch.samples, batch.verdicts, strict=True):
-            session, state = sample.session, sample.state
-            state.history.forget(sample.call_time)
-            decision = state.history.decide(
-                verdict, sample.vector, sample.call_time, early=session.alerted_open, closing=session.alerted_closed
-            )
-            batch.decisions[decision] += 1
-            if decision is Decision.ALERT:
-                if alert_kind(sample.vector.occasion) is AlertKind.EARLY:
-                    session.alerted_open = True
-                else:
-                    session.alerted_closed = True
-                batch.alerts.append(self._alert(sample, verdict))
-            if sample.vector.occasion is Occasion.CLOSED and (session.alerted_open or session.alerted_closed):
-                state.table.retract(session.edges)
-
     def _observe_log(self, state: PartitionState, decode: Decode, record: Record, batch: Batch) -> None:
         arrival = record.timestamp()[1]
         decoded = decode(record.value())
@@ -323,6 +214,53 @@ class Detector:
         self._samples.clear()
         return batch
 
+
+class Detector(Sessionizer):
+    """A sessionizer whose vectors are judged and become alerts.
+
+    Args:
+        decoders: as for Sessionizer, and so is the rest.
+        judge: the model applied.
+    """
+
+    def __init__(self, decoders: Mapping[str, Decode | None], *, judge: Judge, **limits: Any) -> None:
+        super().__init__(decoders, **limits)
+        self.judge = judge
+
+    def finish(self, names: Iterable[TopicPartition], reason: CloseReason) -> Batch:
+        """Close all sessions of partitions and score them; the degree tables stay."""
+        batch = self.close(names, reason)
+        self.score(batch)
+        return batch
+
+    def release(self, names: Iterable[TopicPartition], reason: CloseReason) -> Batch:
+        """Close all sessions of partitions, score them, and give the partitions' state up."""
+        held = [name for name in names if name in self.partitions]
+        batch = self.finish(held, reason)
+        for name in held:
+            del self._by_topic[name.topic][name.partition]
+            self.partitions.pop(name).table.detach()
+        return batch
+
+    def score(self, batch: Batch) -> None:
+        """Judge the batch's samples, raise alerts, and retract closed sessions that were alerted from the degrees."""
+        batch.verdicts = self.judge.verdicts([sample.vector for sample in batch.samples])
+        for sample, verdict in zip(batch.samples, batch.verdicts, strict=True):
+            session, state = sample.session, sample.state
+            state.history.forget(sample.call_time)
+            decision = state.history.decide(
+                verdict, sample.vector, sample.call_time, early=session.alerted_open, closing=session.alerted_closed
+            )
+            batch.decisions[decision] += 1
+            if decision is Decision.ALERT:
+                if alert_kind(sample.vector.occasion) is AlertKind.EARLY:
+                    session.alerted_open = True
+                else:
+                    session.alerted_closed = True
+                batch.alerts.append(self._alert(sample, verdict))
+            if sample.vector.occasion is Occasion.CLOSED and (session.alerted_open or session.alerted_closed):
+                state.table.retract(session.edges)
+
     def _alert(self, sample: Sample, verdict: Verdict) -> Alert:
         table, session = sample.state.table, sample.session
         covered = islice(session.edges, sample.n_edges)
@@ -335,47 +273,3 @@ class Detector:
             capped=sample.n_edges >= self._sessions.max_edges or sample.vector.close_reason in _CUT_SHORT,
             position=Position(*sample.state.name, sample.offset, sample.call_time, sample.record_time),
         )
-
-
-def dead_letter(record: Record, reason: Reason, detail: str) -> DeadLetter:
-    """Return the dead letter of a whole record."""
-    return DeadLetter(
-        reason=reason,
-        detail=detail,
-        topic=record.topic(),
-        partition=record.partition(),
-        offset=record.offset(),
-        timestamp=record.timestamp()[1],
-        original=record.value() or b"",
-        key=record.key(),
-    )
-
-
-def rejects_of(record: Record, decoded: Decoded) -> list[DeadLetter]:
-    """Return the dead letters of the elements of a record that are no calls."""
-    return [
-        msgspec.structs.replace(
-            dead_letter(record, reject.reason, reject.detail), original=reject.original, index=reject.index
-        )
-        for reject in decoded.rejects
-    ]
-
-
-def refusals(record: Record, refused: Mapping[Outcome, int], calls: int) -> list[DeadLetter]:
-    """Return the dead letters of a record's calls that belong to no session.
-
-    One for each reason, however many calls it concerns, because each holds the whole record. Duplicates get none: their
-    first copy is kept.
-
-    Args:
-        record: the record.
-        refused: how many of its calls were refused, by outcome.
-        calls: how many calls it holds.
-    """
-    letters = []
-    for outcome, count in refused.items():
-        if outcome in _REFUSALS:
-            reason, detail = _REFUSALS[outcome]
-            share = "" if calls == 1 else f" ({count} of the record's {calls} calls)"
-            letters.append(dead_letter(record, reason, detail + share))
-    return letters

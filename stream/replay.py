@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featurizer.degrees import DegreeSnapshot
+from featurizer.features import FeatureVector
 from featurizer.sessions import CloseReason, Outcome
 from scorer.alerts import Decision
 from scorer.bundle import ModelBundle
+from scorer.judge import Judge
 from scorer.verdicts import Readiness
 from stream import assembly
 from stream.adapters import decoder
-from stream.pipeline import Batch
+from stream.batches import Batch, Decode
 from stream.records import REPLAY, FileRecord
 from stream.settings import Settings
 
@@ -70,6 +72,35 @@ class ReplaySummary:
         self.dead_letters.update(letter.reason for letter in batch.dead_letters)
 
 
+class Lines:
+    """The lines of files, in order, as the records of one partition."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []  # number of each file's first line
+        self._files: list[Path] = []
+
+    def read(self, files: Iterable[Path], progress: Progress = lambda _: None) -> Iterator[list[FileRecord]]:
+        """Yield batches of lines.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        number = 0
+        for path in files:
+            self._files.append(path)
+            self._starts.append(number)
+            with path.open("rb") as file:
+                while lines := file.readlines(_BATCH_BYTES):
+                    yield [FileRecord(number + at, line.rstrip(b"\r\n")) for at, line in enumerate(lines)]
+                    number += len(lines)
+                    progress(sum(map(len, lines)))
+
+    def locate(self, offset: int) -> tuple[Path, int]:
+        """Return the file and the line (from 1) of an offset."""
+        at = bisect_right(self._starts, offset) - 1
+        return self._files[at], offset - self._starts[at] + 1
+
+
 class Replay:
     """One run over files.
 
@@ -79,18 +110,17 @@ class Replay:
         log_format: format of the files.
 
     Attributes:
+        lines: where in the files each offset is.
         summary: counts so far.
         degrees: the degree table after the run.
     """
 
     def __init__(self, settings: Settings, bundle: ModelBundle, log_format: str = "auto") -> None:
-        sessions = settings.sessions.model_copy(update={"linger_s": 0.0})
-        settings = settings.model_copy(update={"sessions": sessions})
-        decode = decoder(log_format, assembly.route_templates(settings))
-        self._detector = assembly.detector(settings, assembly.make_judge(settings, bundle), {REPLAY.topic: decode})
+        settings = _without_linger(settings)
+        judge = assembly.make_judge(settings, bundle, Judge)
+        self._detector = assembly.detector(settings, judge, _decoders(settings, log_format))
         self._detector.assign(REPLAY)
-        self._starts: list[int] = []  # number of each file's first line
-        self._files: list[Path] = []
+        self.lines = Lines()
         self.summary = ReplaySummary()
         self.degrees = DegreeSnapshot(0, {})
 
@@ -101,7 +131,7 @@ class Replay:
             OSError: a file cannot be read.
         """
         detector, summary = self._detector, self.summary
-        for records in self._read(files, progress):
+        for records in self.lines.read(files, progress):
             batch = detector.sessionize(records)
             detector.score(batch)
             summary.add(batch)
@@ -112,18 +142,27 @@ class Replay:
         self.degrees = detector.degrees.snapshot()
         yield batch
 
-    def locate(self, offset: int) -> tuple[Path, int]:
-        """Return the file and the line (from 1) of an offset."""
-        at = bisect_right(self._starts, offset) - 1
-        return self._files[at], offset - self._starts[at] + 1
 
-    def _read(self, files: Iterable[Path], progress: Progress) -> Iterator[list[FileRecord]]:
-        number = 0
-        for path in files:
-            self._files.append(path)
-            self._starts.append(number)
-            with path.open("rb") as file:
-                while lines := file.readlines(_BATCH_BYTES):
-                    yield [FileRecord(number + at, line.rstrip(b"\r\n")) for at, line in enumerate(lines)]
-                    number += len(lines)
-                    progress(sum(map(len, lines)))
+def replay_vectors(
+    files: Iterable[Path], settings: Settings, log_format: str = "auto", progress: Progress = lambda _: None
+) -> Iterator[FeatureVector]:
+    """Yield every vector of the files' sessions, in log order, without a model: what training starts from.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    settings = _without_linger(settings)
+    sessionizer = assembly.sessionizer(settings, _decoders(settings, log_format))
+    sessionizer.assign(REPLAY)
+    for records in Lines().read(files, progress):
+        yield from (sample.vector for sample in sessionizer.sessionize(records).samples)
+    yield from (sample.vector for sample in sessionizer.close([REPLAY], CloseReason.END_OF_INPUT).samples)
+
+
+def _without_linger(settings: Settings) -> Settings:
+    """Return settings for input that has no arrival times to linger by."""
+    return settings.model_copy(update={"sessions": settings.sessions.model_copy(update={"linger_s": 0.0})})
+
+
+def _decoders(settings: Settings, log_format: str) -> dict[str, Decode | None]:
+    return {REPLAY.topic: decoder(log_format, assembly.route_templates(settings))}

@@ -15,10 +15,10 @@ from scorer.alerts import Alert, Severity
 from scorer.bundle import ModelBundle
 from scorer.verdicts import Verdict
 from stream.assembly import SCHEMA
+from stream.batches import Batch, Sample
 from stream.console import stdout
 from stream.dead_letters import DeadLetter
 from stream.encodings.ocsf import detection_finding
-from stream.pipeline import Batch, Sample
 from stream.replay import Replay
 
 COLOURS = {Severity.LOW: "cyan", Severity.MEDIUM: "yellow", Severity.HIGH: "red", Severity.CRITICAL: "bold red"}
@@ -56,7 +56,7 @@ class JsonReport:
         _line("summary", asdict(self._replay.summary))
 
     def _dead_letter(self, letter: DeadLetter) -> dict[str, Any]:
-        path, line = self._replay.locate(letter.offset)
+        path, line = self._replay.lines.locate(letter.offset)
         return {
             "reason": letter.reason,
             "detail": letter.detail,

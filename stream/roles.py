@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from featurizer.features import FeatureSchema
 from featurizer.sessions import CloseReason
+from stream.batches import Batch
 from stream.clock import now_ms
 from stream.encodings.ocsf import alert_record
-from stream.pipeline import Batch, Detector, Normaliser
+from stream.pipeline import Detector, Normaliser
 from stream.records import TopicPartition
 from stream.sections.kafka import TopicsSettings
 from stream.wire import Outgoing, call_record, dead_letter_record, vector_record

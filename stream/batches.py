@@ -1,0 +1,140 @@
+"""Batches: what goes through the pipeline together, and the dead letters on its way."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from featurizer.calls import ApiCall
+from featurizer.features import FeatureVector
+from featurizer.sessions import Outcome, Session, SessionWindows
+from scorer.alerts import Alert, AlertHistory, Decision
+from scorer.verdicts import Verdict
+from stream.adapters import Decoded
+from stream.dead_letters import DeadLetter, Reason
+from stream.records import Record, TopicPartition
+
+Decode = Callable[[bytes | None], Decoded]
+
+_REFUSALS = {
+    Outcome.LATE: (Reason.LATE_CALL, "the client's open session began more than a gap after this call"),
+    Outcome.FUTURE: (Reason.FUTURE_TIMESTAMP, "the event time is too far after the record's Kafka timestamp"),
+}
+
+
+class PartitionState:
+    """All that is kept of one input partition: open sessions, clocks, degrees, alert history, position.
+
+    Attributes:
+        decode: how to read the topic; None when it holds calls in wire form.
+        offset: offset of the record being processed, or of the last one.
+    """
+
+    __slots__ = ("decode", "history", "name", "observe", "offset", "table", "windows")
+
+    def __init__(
+        self, name: TopicPartition, windows: SessionWindows, history: AlertHistory, decode: Decode | None
+    ) -> None:
+        self.name = name
+        self.windows = windows
+        self.observe = windows.observe  # bound once: it is called for every call
+        self.table = windows.table
+        self.history = history
+        self.decode = decode
+        self.offset = -1
+
+
+@dataclass(slots=True)
+class Sample:
+    """A session with the vector just taken of it, and where in the log that was.
+
+    The session may go on growing before it is scored; ``n_edges`` tells which of its edges the vector covers.
+    """
+
+    state: PartitionState
+    session: Session
+    vector: FeatureVector
+    offset: int
+    call_time: int
+    record_time: int
+
+    @property
+    def n_edges(self) -> int:
+        """Edges of the session when the vector was taken: the first ones of the dict."""
+        return int(self.vector.values[0])
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything that a batch of records led to.
+
+    Attributes:
+        positions: next offset to read, by input partition.
+        calls: calls to pass on, each with its arrival time (epoch milliseconds, -1 unknown).
+        samples: vectors taken, in log order.
+        verdicts: one per sample.
+        alerts: alerts raised.
+        dead_letters: records, or parts, that went no further.
+        records: records read.
+        formats: calls understood, by format.
+        accepted: calls put into a session.
+        outcomes: calls that were not, by why.
+        decisions: verdicts by what the alert policy made of them.
+    """
+
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
+    calls: list[tuple[ApiCall, int]] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    records: int = 0
+    accepted: int = 0
+    formats: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    decisions: Counter[Decision] = field(default_factory=Counter)
+
+
+def dead_letter(record: Record, reason: Reason, detail: str) -> DeadLetter:
+    """Return the dead letter of a whole record."""
+    return DeadLetter(
+        reason=reason,
+        detail=detail,
+        topic=record.topic(),
+        partition=record.partition(),
+        offset=record.offset(),
+        timestamp=record.timestamp()[1],
+        original=record.value() or b"",
+        key=record.key(),
+    )
+
+
+def rejects_of(record: Record, decoded: Decoded) -> list[DeadLetter]:
+    """Return the dead letters of the elements of a record that are no calls."""
+    return [
+        msgspec.structs.replace(
+            dead_letter(record, reject.reason, reject.detail), original=reject.original, index=reject.index
+        )
+        for reject in decoded.rejects
+    ]
+
+
+def refusals(record: Record, refused: Mapping[Outcome, int], calls: int) -> list[DeadLetter]:
+    """Return the dead letters of a record's calls that belong to no session.
+
+    One for each reason, however many calls it concerns, because each holds the whole record. Duplicates get none: their
+    first copy is kept.
+
+    Args:
+        record: the record.
+        refused: how many of its calls were refused, by outcome.
+        calls: how many calls it holds.
+    """
+    letters = []
+    for outcome, count in refused.items():
+        if outcome in _REFUSALS:
+            reason, detail = _REFUSALS[outcome]
+            share = "" if calls == 1 else f" ({count} of the record's {calls} calls)"
+            letters.append(dead_letter(record, reason, detail + share))
+    return letters
