@@ -3,12 +3,15 @@
 import os
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.kafka_broker import Broker, BrokerUnavailableError, broker_starter
+from tests.kafka_broker import Broker, BrokerStartError, BrokerUnavailableError, running_broker
 from tests.kafka_fixture import Kafka
+
+BROKER = pytest.StashKey[Broker | BrokerUnavailableError | BrokerStartError]()
 
 
 def in_ci() -> bool:
@@ -16,15 +19,17 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true"}
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Bring Kafka's jars before the first test starts: a download must not count against its time limit."""
-    if session.config.option.collectonly:
-        return
-    if any(item.get_closest_marker("kafka") for item in session.items):
-        try:
-            broker_starter()
-        except BrokerUnavailableError:
-            return  # the fixture says so, once there is a test to say it of
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Start Kafka before the first test: a download or a slow start must not count against a test's time limit."""
+    wanted = any(item.get_closest_marker("kafka") for item in getattr(session, "items", []))
+    with ExitStack() as stack:
+        if wanted and not session.config.option.collectonly:
+            try:
+                session.config.stash[BROKER] = stack.enter_context(running_broker())
+            except (BrokerUnavailableError, BrokerStartError) as error:
+                session.config.stash[BROKER] = error
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -38,14 +43,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture(scope="session")
-def kafka_broker() -> Iterator[Broker]:
-    """The one broker of this run."""
-    try:
-        broker = broker_starter()()
-    except BrokerUnavailableError as error:
-        pytest.skip(str(error))
-    yield broker
-    broker.stop()
+def kafka_broker(pytestconfig: pytest.Config) -> Broker:
+    """The one broker of this run; for tests marked ``kafka``."""
+    broker = pytestconfig.stash[BROKER]
+    if isinstance(broker, BrokerUnavailableError):
+        pytest.skip(str(broker))
+    if isinstance(broker, BrokerStartError):
+        raise broker
+    return broker
 
 
 @pytest.fixture(scope="session")
@@ -64,10 +69,11 @@ def kafka(kafka_broker: Broker) -> Iterator[Kafka]:
 
 def _children() -> set[int]:
     """Return the ids of this process's children, ended ones that nobody waited for included."""
-    tasks = Path("/proc/self/task")
-    if not tasks.is_dir():
-        return set()
-    return {int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for task in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # the thread has just ended
+            found.update(map(int, task.read_text().split()))
+    return found
 
 
 @pytest.fixture(autouse=True)
