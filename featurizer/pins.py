@@ -6,6 +6,8 @@ Grammar: ``[METHOD ]/literal/{name}/report-{name}.csv/{rest+}``. ``{name}`` stan
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from featurizer.segments import decode_segment, encode_segment
 
@@ -16,7 +18,27 @@ ANY = "ANY"
 LONGEST_PIN = 256
 _PARAMETER = re.compile(r"(\{[^{}]*\})")
 _NAME = re.compile(r"[^\s{}:*+/]+")
-_LONGEST_PARTIAL = 256  # characters of a segment that is still tried against a pattern with text around a parameter
+_LONGEST_COMPARED = 1_024  # characters of a raw segment; a longer one is only ever a whole parameter
+
+
+class _Partial(NamedTuple):
+    """A segment with text around its parameters: the text before, between and after them."""
+
+    texts: tuple[str, ...]
+    onward: "_Node"
+
+    def fits(self, segment: str) -> bool:
+        """True when each parameter finds at least one character; leftmost places leave the most room, so no retries."""
+        first, *between, last = self.texts
+        at, end = len(first), len(segment) - len(last)
+        if not (segment.startswith(first) and segment.endswith(last)):
+            return False
+        for text in between:
+            found = segment.find(text, at + 1, end)
+            if found < 0:
+                return False
+            at = found + len(text)
+        return at < end
 
 
 class _Node:
@@ -26,17 +48,19 @@ class _Node:
 
     def __init__(self) -> None:
         self.literals: dict[str, _Node] = {}
-        self.partials: dict[str, tuple[re.Pattern[str], _Node]] = {}
+        self.partials: list[_Partial] = []
         self.parameter: _Node | None = None
         self.here: dict[str, str] = {}
         self.rest: dict[str, str] = {}
 
-    def partial(self, parts: list[str]) -> "_Node":
-        shape = "".join(".+" if part.startswith("{") else re.escape(part) for part in parts)
-        node = self.partials.setdefault(shape, (re.compile(shape, re.DOTALL), _Node()))[1]
-        # More text around the parameter is more specific.
-        self.partials = dict(sorted(self.partials.items(), key=lambda item: (-len(item[0].replace(".+", "")), item[0])))
-        return node
+    def partial(self, texts: tuple[str, ...]) -> "_Node":
+        for known in self.partials:
+            if known.texts == texts:
+                return known.onward
+        self.partials.append(_Partial(texts, _Node()))
+        # More text around the parameters is more specific.
+        self.partials.sort(key=lambda partial: (-len("".join(partial.texts)), partial.texts))
+        return next(partial.onward for partial in self.partials if partial.texts == texts)
 
 
 class Pins:
@@ -70,7 +94,7 @@ class Pins:
         """Return the template of the most specific pin.
 
         Args:
-            segments: the path's segments, each as ``encode_segment(decode_segment(raw))`` writes it.
+            segments: the path's segments, as they came.
             method: the call's method, upper-case. A path that only pins of other methods fit takes their template:
                 a method that the API does not offer must not mint endpoints. None: whatever method.
 
@@ -94,7 +118,7 @@ class Pins:
         segments = [segment for segment in path.split("/") if segment]
         for position, segment in enumerate(segments):
             parts = _parts(segment)
-            text = "".join(part if part.startswith("{") else encode_segment(decode_segment(part)) for part in parts)
+            text = "".join(part if part.startswith("{") else _canonical(part) for part in parts)
             written.append(text)
             if parts[0].endswith("+}") and len(parts) == 1:
                 if position != len(segments) - 1:
@@ -132,8 +156,9 @@ def _step(node: _Node, parts: list[str], text: str) -> _Node:
     if not any(part.startswith("{") for part in parts):
         return node.literals.setdefault(text, _Node())
     if len(parts) > 1:
-        literal = [part if part.startswith("{") else encode_segment(decode_segment(part)) for part in parts]
-        return node.partial(literal)
+        # Parameters side by side count as one: what goes to which does not matter here.
+        joined = "".join("{" if part.startswith("{") else _canonical(part) for part in parts)
+        return node.partial(tuple(re.split(r"\{+", joined)))
     if node.parameter is None:
         node.parameter = _Node()
     return node.parameter
@@ -143,17 +168,25 @@ def _walk(node: _Node, segments: Sequence[str], at: int, method: str | None) -> 
     """Depth first, most specific way first; a way that ends without a pin for the method is left again."""
     if at == len(segments):
         return _choose(node.here, method)
-    segment = segments[at]
-    literal = node.literals.get(segment)
-    if literal is not None and (found := _walk(literal, segments, at + 1, method)):
-        return found
-    if node.partials and len(segment) <= _LONGEST_PARTIAL:
-        for pattern, onward in node.partials.values():
-            if pattern.fullmatch(segment) and (found := _walk(onward, segments, at + 1, method)):
+    raw = segments[at]
+    if (node.literals or node.partials) and len(raw) <= _LONGEST_COMPARED:
+        segment = _cached_canonical(raw)
+        literal = node.literals.get(segment)
+        if literal is not None and (found := _walk(literal, segments, at + 1, method)):
+            return found
+        for partial in node.partials:
+            if partial.fits(segment) and (found := _walk(partial.onward, segments, at + 1, method)):
                 return found
     if node.parameter is not None and (found := _walk(node.parameter, segments, at + 1, method)):
         return found
     return _choose(node.rest, method)
+
+
+def _canonical(raw: str) -> str:
+    return encode_segment(decode_segment(raw))
+
+
+_cached_canonical = lru_cache(4_096)(_canonical)
 
 
 def _choose(pins: dict[str, str], method: str | None) -> str | None:

@@ -17,7 +17,7 @@ from sys import intern
 
 from featurizer.calls import UNMATCHED_ROUTE
 from featurizer.pins import ANY, METHODS, Pins
-from featurizer.segments import ID, MORE, decode_segment, encode_segment, segment_template
+from featurizer.segments import ID, MORE, decode_segment, segment_template
 
 OTHER_METHOD = "_OTHER"
 """OpenTelemetry's name for every method that is not a known one."""
@@ -90,7 +90,7 @@ class RouteTemplates:
         if not self._pins:
             return None
         segments = _segments(path)
-        return None if segments is None else self._pins.find([_text(raw) for raw in segments], method)
+        return None if segments is None else self._pins.find(segments, method)
 
 
 def _method_name(method: str) -> str:
@@ -156,10 +156,6 @@ def _own_route(route: str | None) -> str | None:
 
 def _template(raw: str, first: bool) -> str:  # noqa: FBT001 -- positional because it is a cache key
     return segment_template(decode_segment(raw), first=first)
-
-
-def _text(raw: str) -> str:
-    return encode_segment(decode_segment(raw))
 
 
 _cached_template = lru_cache(_CACHED_SEGMENTS)(_template)

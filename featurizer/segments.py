@@ -24,6 +24,8 @@ from urllib.parse import unquote_to_bytes
 LONGEST_SEGMENT = 64
 """Characters of a segment that stays as it is; beyond, it is a ``{token}`` or ``{slug}``."""
 
+_LONGEST_EXAMINED = 4 * LONGEST_SEGMENT  # what a client sends must not decide how long a look at it takes
+
 ID, UUID, HEX, EMAIL, DATE, TOKEN, SLUG = "{id}", "{uuid}", "{hex}", "{email}", "{date}", "{token}", "{slug}"
 MORE = "{more}"
 """Stands for the rest of a path that is too deep or too long."""
@@ -101,6 +103,8 @@ def segment_template(text: str, *, first: bool) -> str:
     """
     if text.isdecimal():
         return ID
+    if len(text) > _LONGEST_EXAMINED:
+        return TOKEN
     if text.isalpha() and len(text) < 20:
         return encode_segment(text)
     written = _compound(text, first=first) or _kind(text, first=first) or encode_segment(text)

@@ -388,9 +388,31 @@ class TestPins:
             RouteTemplates(["/fine", pin])
         assert repr(pin) in str(caught.value)
 
-    def test_a_very_long_segment_is_not_tried_against_partial_patterns(self) -> None:
-        routes = RouteTemplates(["/r/{a}-{b}-{c}-{d}.csv"])
+    @pytest.mark.parametrize(
+        ("pin", "segment", "fits"),
+        [
+            ("/r/{a}-{b}", "1-2", True),
+            ("/r/{a}-{b}", "1--", True),
+            ("/r/{a}-{b}", "-2", False),
+            ("/r/{a}-{b}", "1-", False),
+            ("/r/{a}-{b}", "-", False),
+            ("/r/x{a}x", "xx", False),
+            ("/r/x{a}x", "xxx", True),
+            ("/r/{a}.csv", ".csv", False),
+            ("/r/{a}--{b}--{c}", "1--2--3", True),
+            ("/r/{a}--{b}--{c}", "1--2-3", False),
+            ("/r/{a}--{b}--{c}", "1-----3", True),
+            ("/r/{a}{b}", "1", True),
+            ("/r/v{a}{b}.z", "v1.z", True),
+        ],
+    )
+    def test_a_parameter_stands_for_at_least_one_character(self, pin: str, segment: str, *, fits: bool) -> None:
+        assert (RouteTemplates([pin]).template(f"/r/{segment}") == pin) is fits
+
+    def test_a_very_long_segment_fits_a_whole_parameter_only(self) -> None:
+        routes = RouteTemplates(["/r/{a}-{b}-{c}-{d}.csv", "/s/{a}"])
         assert routes.template("/r/" + "-" * 60_000) == "/r/{token}"
+        assert routes.template("/s/" + "-" * 60_000) == "/s/{a}"
 
 
 def test_equal_endpoints_are_one_object() -> None:

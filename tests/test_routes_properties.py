@@ -1,6 +1,7 @@
 """What holds for the template of any path."""
 
 import base64
+import re
 import uuid
 
 from hypothesis import assume, example, given
@@ -177,3 +178,16 @@ def test_the_values_of_one_parameter_are_one_endpoint(number: int) -> None:
     assert NO_PINS.template(f"/orders/{number}") == "/orders/{id}"
     assert NO_PINS.template(f"/orders/{uuid.UUID(int=number % 2**128)}") == "/orders/{uuid}"
     assert NO_PINS.template(f"/orders/u{number}@example.com") == "/orders/{email}"
+
+
+@given(
+    texts=st.lists(st.text("ab-", max_size=3), min_size=2, max_size=5).filter(
+        lambda texts: all(texts[1:-1]) and any(texts)
+    ),
+    segment=st.text("ab-", min_size=1, max_size=14),
+)
+def test_a_parameter_within_a_segment_stands_for_any_text(texts: list[str], segment: str) -> None:
+    """The same as a regular expression with ``.+`` for each parameter says, without its retries."""
+    pin = "/r/" + "{x}".join(texts)
+    expected = re.fullmatch(".+".join(map(re.escape, texts)), segment) is not None
+    assert (RouteTemplates([pin]).endpoint("GET", f"/r/{segment}", 404) == f"GET {pin}") is expected
