@@ -5,6 +5,7 @@ No heaps, no timers, no packed edges, no counters of when to look again: slow an
 
 from itertools import pairwise
 
+from featurizer.degrees import OVERFLOW_ENDPOINT
 from featurizer.features import Occasion
 from featurizer.sessions import CloseReason, Outcome, SessionPolicy
 from tests.session_streams import EXCLUDED, Step
@@ -35,17 +36,23 @@ class ReferenceSession:
         ids = [call.request_id for call in self.calls if call.request_id is not None]
         return request_id is not None and request_id in ids[-16:]
 
+    @property
+    def nodes(self) -> list[str]:
+        return [call.endpoint for call in self.calls if not call.endpoint.startswith(EXCLUDED)]
+
     def edges(self, most: int) -> tuple[Edge, ...]:
-        nodes = [call.endpoint for call in self.calls if not call.endpoint.startswith(EXCLUDED)]
-        return tuple(dict.fromkeys(pairwise(nodes)))[:most]
+        return tuple(dict.fromkeys(pairwise(self.nodes)))[:most]
 
 
 class ReferenceWindows:
     """The rules, one sentence after the other."""
 
-    def __init__(self, policy: SessionPolicy) -> None:
+    def __init__(self, policy: SessionPolicy, max_endpoints: int = 1000) -> None:
         self.policy = policy
+        self.max_endpoints = max_endpoints
+        self.named: list[str] = []
         self.open: dict[str, ReferenceSession] = {}
+        self.sessions: list[ReferenceSession] = []
         self.max_time = 0
         self.record_clock = 0
         self.seen: list[Seen] = []
@@ -90,13 +97,23 @@ class ReferenceWindows:
             if len(self.open) >= policy.max_open:
                 self._evict()
             self.open[client] = ReferenceSession(policy.first_vector_calls)
+            self.sessions.append(self.open[client])
         session = self.open[client]
-        session.calls.append(step)
+        session.calls.append(step._replace(endpoint=self._name(step.endpoint)))
         session.last_arrival = self.record_clock
         if len(session.calls) >= session.next_growing:
             session.next_growing = len(session.calls) * 2
             self._vector(client, Occasion.GROWING)
         return Outcome.IN_SESSION
+
+    def _name(self, endpoint: str) -> str:
+        """The first endpoints have nodes of their own, further ones share a node."""
+        if endpoint.startswith(EXCLUDED) or endpoint in self.named:
+            return endpoint
+        if len(self.named) >= self.max_endpoints:
+            return OVERFLOW_ENDPOINT
+        self.named.append(endpoint)
+        return endpoint
 
     def _evict(self) -> None:
         longest_idle = sorted(self.open, key=lambda client: (self.open[client].end, client))
