@@ -34,7 +34,7 @@ up: .cache/compose.env ## Kafka, two workers, simulator, Prometheus and Grafana 
 	COMPOSE_PROFILES=demo $(COMPOSE) up --build --detach --wait
 	@echo 'Grafana: http://127.0.0.1:3000 (user admin, password in .cache/compose.env)'
 
-down: ## stop them; VOLUMES=1 also forgets their data
+down: .cache/compose.env ## stop them; VOLUMES=1 also forgets their data
 	COMPOSE_PROFILES=demo $(COMPOSE) down $(if $(VOLUMES),--volumes)
 
 lock: $(VENV)/dev.stamp ## renew constraints.txt to the newest versions that pyproject.toml allows

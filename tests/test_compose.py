@@ -117,6 +117,17 @@ def test_published_ports_are_on_loopback() -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
+@pytest.mark.parametrize("service", [name for name, service in SERVICES.items() if "ports" in service])
+def test_who_publishes_a_port_is_on_a_network_that_allows_it(service: str) -> None:
+    assert any(not (COMPOSE["networks"][name] or {}).get("internal") for name in SERVICES[service]["networks"])
+
+
+@pytest.mark.parametrize("service", [name for name, service in SERVICES.items() if "secrets" in service])
+def test_who_gets_a_secret_can_be_given_it(service: str) -> None:
+    """Docker copies a secret that comes from a variable into the container, which must not be read-only."""
+    assert not SERVICES[service].get("read_only")
+
+
 def test_secrets_have_no_default() -> None:
     """Compose stops with the message when one is not given."""
     interpolations = [match.groups() for text in texts(COMPOSE) for match in VARIABLE.finditer(text)]
