@@ -114,15 +114,16 @@ def train(examples: Examples, recipe: Recipe, manifest: Manifest, schema: Featur
 
 
 def _sample_weights(examples: Examples) -> Scores:
-    """Scale the weights to mean 1 within each class.
+    """Scale the weights so that both classes carry half of the total.
 
-    ``class_weight="balanced"`` counts rows: with these weights both classes then carry the same total weight,
-    whatever number of rows their sessions have.
+    ``class_weight="balanced"`` multiplies by rows / (2 rows of the class), whatever the rows weigh. With these weights
+    each class ends up with half the sum of the examples' weights, and weights of 1 stay as they are.
     """
     weights = np.array(examples.weights, dtype=np.float64)
+    mean = weights.mean()
     for label in (False, True):
         rows = examples.anomalous == label
-        weights[rows] /= weights[rows].mean()
+        weights[rows] *= mean / weights[rows].mean()
     return weights
 
 

@@ -1,0 +1,202 @@
+"""``gatewatch train``: make a model bundle from the public table, or from one's own labelled call logs."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from stream.adapters import FORMATS
+from stream.console import print_json, stderr, stdout
+from stream.errors import CommandError
+from stream.flags import AssignFlag, ConfigFlag, JsonFlag, settings_of
+from stream.settings import Settings
+
+if TYPE_CHECKING:
+    from stream.train import Made
+
+
+class RecipeName(StrEnum):
+    """Recipes that need no files."""
+
+    ACCESS_BEHAVIOUR = "access-behaviour"
+
+
+RecipeFlag = Annotated[
+    RecipeName | None,
+    typer.Option("--recipe", help="Train from the public table that ships with gatewatch.", show_default=False),
+]
+CallsFlag = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--calls",
+        metavar="FILE",
+        help="Train from this gateway log; may be repeated, the oldest first.",
+        show_default=False,
+        exists=True,
+        dir_okay=False,
+    ),
+]
+LabelsFlag = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE",
+        help='Known attacks in the calls, a line each: {"client": …, "attack": …, "start": ms, "end": ms}.',
+        show_default=False,
+        exists=True,
+        dir_okay=False,
+    ),
+]
+FormatFlag = Annotated[str, typer.Option("--format", "-f", metavar="|".join(FORMATS), help="Log format of --calls.")]
+OutFlag = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="DIR", help="Folder or .zip to write. [default: the model's name]", show_default=False
+    ),
+]
+NameFlag = Annotated[str, typer.Option("--name", help="Name of a model of --calls.")]
+SeedFlag = Annotated[int, typer.Option("--seed", min=0, help="The same data and seed give the same model.")]
+EstimatorFlag = Annotated[
+    bool, typer.Option("--with-estimator", help="Add the scikit-learn estimator, for data scientists.")
+]
+BudgetFlag = Annotated[
+    float,
+    typer.Option(
+        "--false-alerts",
+        metavar="N",
+        min=0.0,
+        max=1000.0,
+        help="Early alerts that may be raised in 1,000 benign sessions of --calls.",
+    ),
+]
+DescriptionFlag = Annotated[str, typer.Option("--description", help="What the calls are, for the model's card.")]
+LicenceFlag = Annotated[str, typer.Option("--licence", help="Licence of the calls, an SPDX expression.")]
+
+
+def train(  # noqa: PLR0913 -- one parameter per flag
+    *,
+    recipe: RecipeFlag = None,
+    calls: CallsFlag = None,
+    labels: LabelsFlag = None,
+    log_format: FormatFlag = "auto",
+    out: OutFlag = None,
+    name: NameFlag = "own-calls",
+    seed: SeedFlag = 0,
+    with_estimator: EstimatorFlag = False,
+    false_alerts: BudgetFlag = 1.0,
+    description: DescriptionFlag = "Call logs with labelled attacks.",
+    licence: LicenceFlag = "LicenseRef-not-published",
+    config: ConfigFlag = None,
+    assign: AssignFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Train a model bundle: from the public table (--recipe), or from call logs with labelled attacks (--calls).
+
+    The bundle holds the model, its card and its plots. To use it, name it in the settings: model.bundle.
+    """
+    if (recipe is None) == (not calls):
+        raise typer.BadParameter("give either --recipe access-behaviour, or --calls FILE with --labels FILE")
+    if log_format not in FORMATS:
+        raise typer.BadParameter(f"no format {log_format!r}: choose one of {', '.join(FORMATS)}")
+    if recipe is not None:
+        made = from_table(seed, with_estimator=with_estimator)
+    elif labels is None:
+        raise typer.BadParameter("--calls needs --labels FILE: which of the calls are attacks")
+    else:
+        settings = settings_of(config, assign)
+        inputs = Inputs(calls or [], log_format, labels, description, licence, settings)
+        made = from_calls(inputs, name, seed, false_alerts, with_estimator=with_estimator)
+    target = out or Path(made.bundle.manifest.name)
+    write(made, target)
+    if json:
+        from stream.train_report import summary  # noqa: PLC0415 -- scikit-learn takes a second to load
+
+        print_json(summary(made, target))
+    else:
+        show(made, target)
+
+
+class Inputs(NamedTuple):
+    """Call logs and what is known of them."""
+
+    calls: list[Path]
+    format: str
+    labels: Path
+    description: str
+    licence: str
+    settings: Settings
+
+
+def from_table(seed: int, *, with_estimator: bool) -> "Made":
+    """Train from the public table, with a bar."""
+    from stream.train import TABLE_STEPS, make_table_bundle  # noqa: PLC0415 -- scikit-learn takes a second to load
+
+    columns = (
+        TextColumn("measuring"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        task = progress.add_task("", total=TABLE_STEPS)
+
+        def advance(what: str) -> None:
+            progress.update(task, advance=1, description=what)
+
+        return make_table_bundle(seed, with_estimator=with_estimator, advance=advance)
+
+
+def from_calls(inputs: Inputs, name: str, seed: int, false_alerts: float, *, with_estimator: bool) -> "Made":
+    """Train from call logs.
+
+    Raises:
+        CommandError: a file can't be read, or there are too few sessions to learn from.
+    """
+    from scorer.call_recipe import CallOptions  # noqa: PLC0415 -- scikit-learn takes a second to load
+    from stream.replay import replay_vectors  # noqa: PLC0415 -- same
+    from stream.train import labelled, labels_of, make_call_bundle, source_of  # noqa: PLC0415 -- same
+
+    known = labels_of(inputs.labels)
+    source = source_of(inputs.calls, inputs.labels, inputs.description, inputs.licence)
+    options = CallOptions(name=name, seed=seed, false_alert_budget=false_alerts)
+    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        task = progress.add_task("", total=sum(path.stat().st_size for path in inputs.calls))
+        taken = replay_vectors(inputs.calls, inputs.settings, inputs.format, lambda read: progress.advance(task, read))
+        vectors = labelled(taken, known)
+    with stderr.status(f"training on {len(vectors.values):,} vectors of {len(vectors.attacks):,} sessions"):
+        return make_call_bundle(vectors, options, source, with_estimator=with_estimator)
+
+
+def write(made: "Made", target: Path) -> None:
+    """Write the bundle.
+
+    Raises:
+        CommandError: the place is taken by something else, or can't be written.
+    """
+    from scorer.bundle import BundleError  # noqa: PLC0415 -- loads numpy: --help need not wait
+    from stream.bundles import write_bundle  # noqa: PLC0415 -- same
+
+    try:
+        write_bundle(target, made.bundle.to_files())
+    except BundleError as error:
+        raise CommandError(str(error), "name another place with --out") from error
+
+
+def show(made: "Made", target: Path) -> None:
+    """Print what was made and how good it is."""
+    from stream.train_report import tables  # noqa: PLC0415 -- scikit-learn takes a second to load
+
+    manifest = made.bundle.manifest
+    for table in tables(made.report):
+        stdout.print(table, "")
+    early, closing = manifest.thresholds["open"], manifest.thresholds["closed"]
+    stdout.print(f"thresholds  {early:.3f} while a session is open, {closing:.3f} at its end")
+    stdout.print(f"trained on  {escape(manifest.trained_on)}", highlight=False)
+    where = escape(str(target))
+    stdout.print(f"bundle      [bold]{manifest.uid}[/] in {where}; MODEL_CARD.md has the details", highlight=False)
+    stdout.print(f"use it      gatewatch run --set model.bundle={where}", highlight=False, soft_wrap=True)

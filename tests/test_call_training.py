@@ -1,0 +1,235 @@
+"""A model of labelled call logs: labels join by client and time, prefixes count, nothing of a test client is seen."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from featurizer.features import ACCESS_BEHAVIOUR_V1, normalise
+from scorer.call_evaluation import CallReport, Share, evaluate_calls
+from scorer.call_recipe import (
+    CallOptions,
+    check_size,
+    examples_of,
+    ready,
+    reference_edges,
+    thresholds_of,
+    train_on_calls,
+)
+from scorer.examples import Scores
+from scorer.holdout import hold_out
+from scorer.labelling import AttackLabel, LabelledVectors, label_vectors, read_labels
+from scorer.manifest import DataSource
+from scorer.training import Recipe, Trained
+from tests.labelled_sessions import EDGES, make_session, make_traffic
+
+SCHEMA = ACCESS_BEHAVIOUR_V1
+OPTIONS = CallOptions(name="test", seed=1, false_alert_budget=20.0, recipe=Recipe(max_iter=8))
+SOURCE = DataSource(name="made up", sha256="0" * 64, licence="Apache-2.0", url="", description="Made-up sessions.")
+
+
+@pytest.fixture(scope="module")
+def vectors() -> LabelledVectors:
+    return label_vectors(*make_traffic(), SCHEMA)
+
+
+@pytest.fixture(scope="module")
+def report(vectors: LabelledVectors) -> CallReport:
+    return evaluate_calls(vectors, OPTIONS, SCHEMA)
+
+
+def train(vectors: LabelledVectors) -> tuple[Trained, Scores]:
+    return train_on_calls(vectors, OPTIONS, SOURCE, SCHEMA, metrics={}, versions={})
+
+
+@pytest.fixture(scope="module")
+def trained(vectors: LabelledVectors) -> tuple[Trained, Scores]:
+    return train(vectors)
+
+
+def test_a_session_is_attacked_when_its_client_and_time_are_those_of_a_label() -> None:
+    start = 1_000_000
+    session = make_session(1, hostile=False, client="a", start=start)
+    end = session[-1].end
+
+    def attacks(*labels: AttackLabel) -> tuple[str, ...]:
+        return label_vectors(session, labels, SCHEMA).attacks
+
+    assert attacks(AttackLabel("a", "scan", end, end + 5)) == ("scan",)
+    assert attacks(AttackLabel("a", "scan", start - 5, start)) == ("scan",)
+    assert attacks(AttackLabel("a", "scan", end + 1, end + 5)) == ("",)
+    assert attacks(AttackLabel("a", "scan", start - 5, start - 1)) == ("",)
+    assert attacks(AttackLabel("b", "scan", start, end)) == ("",)
+    assert attacks(AttackLabel("a", "second", start + 9, end), AttackLabel("a", "first", start, end)) == ("first",)
+
+
+def test_a_prefix_before_the_first_hostile_call_is_benign() -> None:
+    session = make_session(1, hostile=True, client="a", start=0, hostile_after=8)
+    labelled = label_vectors(session, [AttackLabel("a", "takeover", 8_000, 19_000)], SCHEMA)
+    assert labelled.anomalous.tolist() == [False, True, True]
+
+
+def test_attacks_that_no_session_holds_are_reported() -> None:
+    session = make_session(1, hostile=False, client="a", start=0)
+    elsewhere = AttackLabel("b", "scan", 0, 5)
+    assert label_vectors(session, [elsewhere], SCHEMA).unmatched == (elsewhere,)
+
+
+def test_every_label_of_a_session_is_matched_even_if_only_the_first_names_it() -> None:
+    session = make_session(1, hostile=False, client="a", start=0)
+    labels = [AttackLabel("a", "scan", 0, 5), AttackLabel("a", "walk", 10, 15)]
+    assert label_vectors(session, labels, SCHEMA).unmatched == ()
+
+
+def test_labels_are_read_line_by_line() -> None:
+    line = b'{"client":"a","attack":"scan","start":1,"end":2,"calls":9}\n'
+    assert read_labels(line + b"\n" + line) == [AttackLabel("a", "scan", 1, 2)] * 2
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        (b'{"client":"a"}', "attack"),
+        (b"oops", "line 2"),
+        (b'{"client":"a","attack":"x","start":5,"end":4}', "ends before"),
+    ],
+)
+def test_a_line_that_is_no_label_is_named(line: bytes, names: str) -> None:
+    with pytest.raises(ValueError, match=names):
+        read_labels(b'{"client":"a","attack":"scan","start":1,"end":2}\n' + line)
+
+
+def test_no_vector_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match="no session"):
+        label_vectors([], [], SCHEMA)
+
+
+def test_a_session_counts_once_however_many_vectors_it_has(vectors: LabelledVectors) -> None:
+    rows = ready(vectors)
+    examples = examples_of(vectors, rows, reference_edges(vectors), SCHEMA)
+    totals = np.bincount(vectors.session[rows], weights=examples.weights)
+    assert totals[totals > 0] == pytest.approx(1.0)
+
+
+def test_degrees_are_normalised_as_in_service(vectors: LabelledVectors) -> None:
+    rows = ready(vectors)
+    assert reference_edges(vectors) == EDGES
+    examples = examples_of(vectors, rows, EDGES, SCHEMA)
+    expected = normalise(vectors.values[rows], vectors.total_edges[rows], EDGES, SCHEMA)
+    np.testing.assert_array_equal(examples.features, expected)
+
+
+def test_vectors_that_service_would_not_judge_are_left_out(
+    vectors: LabelledVectors, trained: tuple[Trained, Scores]
+) -> None:
+    minimum = trained[0].bundle.manifest.minimum_edges
+    assert 0 < (~ready(vectors)).sum() < len(vectors.values)
+    np.testing.assert_array_equal(ready(vectors), vectors.total_edges >= minimum)
+
+
+def test_no_client_is_on_both_sides_and_test_sessions_are_later(vectors: LabelledVectors) -> None:
+    split = hold_out(vectors, seed=0)
+    assert not set(vectors.client[split.train]) & set(vectors.client[split.test])
+    assert split.in_time
+    assert vectors.start[split.train].max() < vectors.start[split.test].min()
+    for side in (split.train, split.test):
+        assert vectors.attacked[side].any()
+        assert (~vectors.attacked[side]).any()
+
+
+def test_every_kind_of_attack_is_on_both_sides(vectors: LabelledVectors) -> None:
+    split = hold_out(vectors, seed=0)
+    kinds = np.array(vectors.attacks)
+    assert set(kinds[split.train]) == set(kinds[split.test]) == {"", "scan", "takeover"}
+
+
+def test_sessions_all_at_once_are_split_by_client_alone() -> None:
+    sessions = [make_session(n, hostile=n % 4 == 0, client=f"c{n}", start=0) for n in range(80)]
+    labels = [AttackLabel(f"c{n}", "scan", 0, 5) for n in range(0, 80, 4)]
+    vectors = label_vectors([vector for session in sessions for vector in session], labels, SCHEMA)
+    split = hold_out(vectors, seed=0)
+    assert not split.in_time
+    assert not set(vectors.client[split.train]) & set(vectors.client[split.test])
+    assert (split.train | split.test).all()
+
+
+def test_the_open_threshold_keeps_its_budget_and_the_closed_one_is_its_own(
+    vectors: LabelledVectors, trained: tuple[Trained, Scores]
+) -> None:
+    rows = ready(vectors)
+    model, scores = trained
+    thresholds = model.bundle.manifest.thresholds
+    open_rows = ~vectors.closed[rows]
+    early = np.zeros(len(vectors.attacks), dtype=bool)
+    early[vectors.session[rows][open_rows & (scores >= thresholds["open"])]] = True
+    benign = np.unique(vectors.session[rows][~vectors.attacked[vectors.session[rows]]])
+    assert early[benign].sum() <= OPTIONS.false_alert_budget * len(benign) / 1000
+    assert thresholds["open"] != thresholds["closed"]
+
+
+def test_a_smaller_budget_means_a_stricter_threshold(vectors: LabelledVectors, trained: tuple[Trained, Scores]) -> None:
+    rows = ready(vectors)
+    _, scores = trained
+    strict, lax = (thresholds_of(vectors, rows, scores, budget) for budget in (0.0, 100.0))
+    assert strict.open > lax.open
+    assert strict.closed == lax.closed
+
+
+def test_the_same_calls_and_seed_give_the_same_model(vectors: LabelledVectors, trained: tuple[Trained, Scores]) -> None:
+    first, again = trained[0].bundle, train(vectors)[0].bundle
+    assert first.uid == again.uid
+    assert first.to_files() == again.to_files()
+
+
+def test_the_model_says_what_it_was_trained_on(trained: tuple[Trained, Scores]) -> None:
+    manifest = trained[0].bundle.manifest
+    assert (
+        manifest.trained_on
+        == "Made-up sessions: 240 sessions of 90 clients, 30 of them with one of 2 kinds of labelled attack"
+    )
+    assert manifest.reference_edges == EDGES
+    assert manifest.name == "test"
+
+
+def test_attacks_of_unseen_clients_are_found_and_counted_by_kind(vectors: LabelledVectors, report: CallReport) -> None:
+    test = hold_out(vectors, OPTIONS.seed).test
+    expected = Counter(kind for kind, there in zip(vectors.attacks, test, strict=True) if kind and there)
+    assert {kind.attack: kind.found.of for kind in report.kinds} == expected
+    assert report.overall.found.of == sum(expected.values())
+    assert report.overall.found.hits == sum(kind.found.hits for kind in report.kinds)
+    assert report.overall.found.value > 0.8
+    assert report.complete.roc_auc > 0.9
+    assert report.false_alerts.of == int((test & ~vectors.attacked).sum())
+
+
+def test_detection_is_counted_from_the_first_hostile_call(report: CallReport) -> None:
+    """A scan is hostile from its first call, a takeover after eight benign ones, which do not count."""
+    found = {kind.attack: kind for kind in report.kinds}
+    assert found["scan"].calls in (8.0, 16.0, 20.0)
+    assert found["takeover"].calls in (8.0, 12.0)
+    assert found["takeover"].seconds in (7.0, 11.0)
+
+
+def test_recorded_metrics_are_finite_numbers(report: CallReport) -> None:
+    metrics = report.metrics()
+    assert all(math.isfinite(value) for value in metrics.values())
+    assert metrics["attacks_found"] == round(report.overall.found.value, 4)
+
+
+@pytest.mark.parametrize(
+    ("hits", "of", "low", "high"), [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962)]
+)
+def test_the_interval_of_a_share_is_wilsons(hits: int, of: int, low: float, high: float) -> None:
+    assert Share(hits, of).interval == pytest.approx((low, high), abs=1e-4)
+
+
+def test_a_share_of_nothing_is_unknown() -> None:
+    assert Share(0, 0).interval == (0.0, 1.0)
+
+
+def test_too_few_attacks_are_refused_with_what_is_needed() -> None:
+    vectors, labels = make_traffic()
+    few = label_vectors(vectors, labels[:3], SCHEMA)
+    with pytest.raises(ValueError, match=r"attacked sessions of \d clients to train on, at least 10 of 5 clients"):
+        check_size(few, ready(few))
