@@ -51,6 +51,7 @@ class Contribution(msgspec.Struct, frozen=True):
         usual_high: 95 % quantile of the benign training sessions.
         direction: where the value lies against that range.
         contribution: SHAP value, log-odds; positive raises the score.
+        total: for a global degree, the edges that the values are counted over; shares of it are easier to read.
     """
 
     feature: str
@@ -60,6 +61,7 @@ class Contribution(msgspec.Struct, frozen=True):
     usual_high: float
     direction: Direction
     contribution: float
+    total: float | None = None
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -283,14 +285,14 @@ def message_of(vector: FeatureVector, contributions: Sequence[Contribution]) -> 
     unusual = [item for item in contributions if item.direction in (Direction.ABOVE, Direction.BELOW)]
     # A value inside the usual range can still raise the score, in combination; say so rather than nothing.
     reasons = "; ".join(_reason(item) for item in (unusual or contributions)[:3])
-    return f"{what}. {reasons}." if reasons else f"{what}."
+    return f"{what}. {reasons[0].upper()}{reasons[1:]}." if reasons else f"{what}."
 
 
 def _reason(item: Contribution) -> str:
-    usual = f"usually {_number(item.usual_low)} to {_number(item.usual_high)}"
-    if item.value is None:
-        return f"{item.meaning}: none ({usual})"
-    return f"{item.meaning}: {_number(item.value)} ({usual})"
+    scale, unit = (1.0, "") if item.total is None else (100 / item.total, " % of transitions")
+    usual = f"usually {_number(item.usual_low * scale)} to {_number(item.usual_high * scale)}"
+    value = "none" if item.value is None else f"{_number(item.value * scale)}{unit}"
+    return f"{item.meaning}: {value} ({usual})"
 
 
 def _number(value: float) -> str:
