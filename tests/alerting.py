@@ -1,0 +1,62 @@
+"""Vectors, verdicts and alerts to test with: what does not matter to a test has a plain value."""
+
+import math
+from typing import Any
+
+import msgspec
+
+from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Occasion
+from scorer.alerts import Alert, AlertPolicy, Contribution, Direction, Position, Transition, make_alert
+from scorer.verdicts import Readiness, Verdict
+
+VECTOR = FeatureVector(
+    session_id="5e551010",
+    client="user:ann",
+    occasion=Occasion.GROWING,
+    start=1_700_000_000_000,
+    end=1_700_000_042_000,
+    calls=16,
+    schema=ACCESS_BEHAVIOUR_V1.fingerprint,
+    values=(12.0, 30.0, math.nan, 2.0, 40.0, 35.0, 1.0, 50.0, 0.5, 9.0, 12 / 9),
+    total_edges=1000,
+)
+VERDICT = Verdict(
+    session_id=VECTOR.session_id,
+    occasion=VECTOR.occasion,
+    model="test-0123456789ab",
+    score=0.875,
+    threshold=0.6,
+    readiness=Readiness.READY,
+    total_edges=1000,
+    minimum_edges=100,
+)
+MANY = Contribution("n_connections", "distinct transitions", 140.0, 3.0, 12.0, Direction.ABOVE, 1.5)
+RARE = Contribution("min_dest", "how common the rarest endpoint is", 0.25, 5.5, 1200.0, Direction.BELOW, 2.5)
+PLAIN = Contribution("n_apis", "distinct endpoints called", 9.0, 2.0, 10.0, Direction.WITHIN, 0.5)
+LOWERING = Contribution("edges_per_api", "transitions per endpoint", 1.5, 1.0, 2.0, Direction.WITHIN, -1.0)
+UNKNOWN = Contribution("std_source", "spread of the sources", None, 5.0, 90.0, Direction.MISSING, 0.75)
+POSITION = Position("calls", 3, 4711, 1_700_000_042_000, 1_700_000_042_500)
+
+
+def vector(**changes: Any) -> FeatureVector:
+    """Return VECTOR with changes."""
+    return msgspec.structs.replace(VECTOR, **changes)
+
+
+def verdict_of(own: FeatureVector, **changes: Any) -> Verdict:
+    """Return VERDICT on a vector, with changes."""
+    return msgspec.structs.replace(VERDICT, **{"session_id": own.session_id, "occasion": own.occasion, **changes})
+
+
+def alert_of(own: FeatureVector = VECTOR, *, policy: AlertPolicy | None = None, **changes: Any) -> Alert:
+    """Return the alert on a vector; changes are those of ``make_alert``'s arguments."""
+    parts: dict[str, Any] = {
+        "vector": own,
+        "verdict": verdict_of(own),
+        "policy": policy or AlertPolicy(),
+        "contributions": [MANY, LOWERING, RARE, PLAIN, UNKNOWN],
+        "transitions": [Transition("GET /a", "DELETE /users/{id}", 0.02), Transition("GET /a", "GET /b", 4.5)],
+        "capped": False,
+        "position": POSITION,
+    }
+    return make_alert(**{**parts, **changes})

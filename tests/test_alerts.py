@@ -1,0 +1,297 @@
+"""Which verdicts become alerts, and what an alert says."""
+
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featurizer.features import Occasion
+from scorer.alerts import (
+    AlertHistory,
+    AlertKind,
+    AlertPolicy,
+    Contribution,
+    Decision,
+    Direction,
+    Severity,
+    alert_kind,
+    alert_uid,
+    direction_of,
+)
+from scorer.verdicts import Readiness
+from tests.alerting import LOWERING, MANY, PLAIN, RARE, UNKNOWN, VECTOR, alert_of, vector, verdict_of
+
+NOON = 1_700_000_000_000
+MINUTE = 60_000
+OCCASIONS = st.sampled_from(list(Occasion))
+
+
+class Judged:
+    """A history together with the marks that sessions carry, as the pipeline keeps them."""
+
+    def __init__(self, cooldown: int = 10 * MINUTE) -> None:
+        self.history = AlertHistory(AlertPolicy(cooldown=cooldown))
+        self.alerted: set[tuple[str, AlertKind]] = set()
+
+    def decide(
+        self,
+        now: int,
+        session_id: str = "s1",
+        occasion: Occasion = Occasion.GROWING,
+        client: str = "ann",
+        **verdict: float | Readiness,
+    ) -> Decision:
+        own = vector(session_id=session_id, occasion=occasion, client=client)
+        early, closing = ((session_id, kind) in self.alerted for kind in (AlertKind.EARLY, AlertKind.CLOSING))
+        decision = self.history.decide(verdict_of(own, **verdict), own, now, early=early, closing=closing)
+        if decision is Decision.ALERT:
+            self.alerted.add((session_id, alert_kind(occasion)))
+        return decision
+
+
+def test_an_anomalous_verdict_alerts() -> None:
+    assert Judged().decide(NOON) is Decision.ALERT
+
+
+@pytest.mark.parametrize(("score", "decision"), [(0.6, Decision.ALERT), (0.5999, Decision.NORMAL)])
+def test_the_threshold_itself_is_anomalous(score: float, decision: Decision) -> None:
+    assert Judged().decide(NOON, score=score) is decision
+
+
+def test_a_learning_verdict_never_alerts() -> None:
+    assert Judged().decide(NOON, score=1.0, readiness=Readiness.LEARNING) is Decision.NORMAL
+
+
+def test_an_open_session_alerts_once_and_once_more_at_its_end() -> None:
+    judged = Judged()
+    assert judged.decide(NOON) is Decision.ALERT
+    assert judged.decide(NOON + 1) is Decision.REPEATED
+    assert judged.decide(NOON + 60 * MINUTE, occasion=Occasion.QUIET) is Decision.REPEATED
+    assert judged.decide(NOON + 61 * MINUTE, occasion=Occasion.CLOSED) is Decision.ALERT
+    assert judged.decide(NOON + 61 * MINUTE, occasion=Occasion.CLOSED) is Decision.REPEATED
+
+
+def test_the_cooldown_holds_back_the_client_s_other_sessions() -> None:
+    judged = Judged()
+    assert judged.decide(NOON, "s1") is Decision.ALERT
+    assert judged.decide(NOON + 10 * MINUTE - 1, "s2") is Decision.COOLDOWN
+    assert judged.decide(NOON + 10 * MINUTE, "s2") is Decision.ALERT
+
+
+def test_the_cooldown_does_not_hold_back_the_session_s_own_closing_alert() -> None:
+    judged = Judged()
+    judged.decide(NOON)
+    assert judged.decide(NOON + 1, occasion=Occasion.CLOSED) is Decision.ALERT
+
+
+def test_other_clients_do_not_wait() -> None:
+    judged = Judged()
+    judged.decide(NOON, "s1", client="ann")
+    assert judged.decide(NOON, "s2", client="bob") is Decision.ALERT
+
+
+def test_a_suppressed_alert_does_not_prolong_the_cooldown() -> None:
+    judged = Judged()
+    judged.decide(NOON, "s1")
+    judged.decide(NOON + 9 * MINUTE, "s2")
+    assert judged.decide(NOON + 10 * MINUTE, "s2") is Decision.ALERT
+
+
+def test_a_cooldown_runs_from_the_alert_not_from_the_end_of_the_session() -> None:
+    """A closed session's end lies a gap behind the clock, and its alert comes only now."""
+    judged = Judged()
+    closed = vector(session_id="s1", occasion=Occasion.CLOSED, end=NOON - 30 * MINUTE)
+    assert judged.history.decide(verdict_of(closed), closed, NOON, early=False, closing=False) is Decision.ALERT
+    judged.history.forget(NOON + 5 * MINUTE)
+    assert judged.decide(NOON + 5 * MINUTE, "s2", client=closed.client) is Decision.COOLDOWN
+
+
+moments = st.lists(
+    st.tuples(
+        st.one_of(st.integers(0, 3), st.sampled_from([0, 9 * MINUTE, 10 * MINUTE, 11 * MINUTE])),
+        st.sampled_from(["s1", "s2", "s3", "s4"]),
+        OCCASIONS,
+        st.floats(0, 1),
+        st.sampled_from(list(Readiness)),
+        st.booleans(),
+    ),
+    max_size=40,
+)
+
+
+@given(moments=moments, cooldown=st.sampled_from([0, 1, 10 * MINUTE]))
+def test_no_session_gets_more_than_one_early_and_one_closing_alert(
+    moments: list[tuple[int, str, Occasion, float, Readiness, bool]], cooldown: int
+) -> None:
+    judged, forgetful, now = Judged(cooldown), Judged(cooldown), NOON
+    alerts: list[tuple[int, str, str, AlertKind]] = []
+    for later, session_id, occasion, score, readiness, forgetting in moments:
+        now += later
+        client = "ann" if session_id in {"s1", "s2"} else "bob"
+        decision = judged.decide(now, session_id, occasion, client, score=score, readiness=readiness)
+        if forgetting:
+            forgetful.history.forget(now)
+        assert forgetful.decide(now, session_id, occasion, client, score=score, readiness=readiness) is decision
+        assert (decision is Decision.NORMAL) == (score < 0.6 or readiness is Readiness.LEARNING)
+        if decision is Decision.ALERT:
+            alerts.append((now, client, session_id, alert_kind(occasion)))
+    assert max(Counter((session_id, kind) for _, _, session_id, kind in alerts).values(), default=0) <= 1
+    for who in ("ann", "bob"):
+        own = [(time, session_id) for time, client, session_id, _ in alerts if client == who]
+        assert all(one[1] == two[1] or two[0] - one[0] >= cooldown for one, two in pairwise(own))
+
+
+@given(gaps=st.lists(st.integers(0, 5 * MINUTE), max_size=60))
+def test_the_history_holds_only_clients_in_their_cooldown(gaps: list[int]) -> None:
+    judged, now, alerted = Judged(), NOON, []
+    for number, gap in enumerate(gaps):
+        now += gap
+        judged.history.forget(now)
+        assert judged.decide(now, f"s{number}", client=f"client {number}") is Decision.ALERT
+        alerted.append(now)
+        assert len(judged.history) == sum(now - time < 10 * MINUTE for time in alerted)
+    judged.history.forget(now + 10 * MINUTE)
+    assert len(judged.history) == 0
+
+
+def test_an_early_alert_is_of_an_open_session() -> None:
+    kinds = {occasion: alert_kind(occasion) for occasion in Occasion}
+    assert kinds == {
+        Occasion.GROWING: AlertKind.EARLY,
+        Occasion.QUIET: AlertKind.EARLY,
+        Occasion.CLOSED: AlertKind.CLOSING,
+    }
+
+
+class TestUid:
+    @given(st.tuples(st.text(), st.text(), st.sampled_from(list(AlertKind)), st.text()))
+    def test_it_is_deterministic(self, name: tuple[str, str, AlertKind, str]) -> None:
+        assert alert_uid(*name) == alert_uid(*name)
+        assert len(alert_uid(*name)) == 32
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["ann", "ann1", "bob"]),
+                st.sampled_from(["1", "11", "2"]),
+                st.sampled_from(list(AlertKind)),
+                st.sampled_from(["a", "1a"]),
+            ),
+            unique=True,
+        )
+    )
+    def test_different_alerts_have_different_ones(self, names: list[tuple[str, str, AlertKind, str]]) -> None:
+        assert len({alert_uid(*name) for name in names}) == len(names)
+
+    def test_it_stays_the_same_in_every_version(self) -> None:
+        """Consumers that see an alert again after an upgrade must know it."""
+        assert alert_uid("ann", "s1", AlertKind.EARLY, "model-1") == "4f1f7f6ea0b65db1550344e5fffbbec2"
+
+    def test_an_alert_carries_it(self) -> None:
+        alert = alert_of()
+        assert alert.uid == alert_uid("user:ann", "5e551010", AlertKind.EARLY, "test-0123456789ab")
+
+
+class TestSeverity:
+    @given(st.floats(0, 1), st.floats(0, 1), st.lists(st.floats(0, 1), min_size=3, max_size=3))
+    def test_a_higher_score_is_never_less_severe(self, one: float, other: float, cuts: list[float]) -> None:
+        medium, high, critical = sorted(cuts)
+        policy = AlertPolicy(medium=medium, high=high, critical=critical)
+        order = list(Severity)
+        low, top = sorted([one, other])
+        assert order.index(policy.severity(low)) <= order.index(policy.severity(top))
+
+    @pytest.mark.parametrize(
+        ("score", "severity"),
+        [
+            (0.0, Severity.LOW),
+            (0.6999, Severity.LOW),
+            (0.7, Severity.MEDIUM),
+            (0.8499, Severity.MEDIUM),
+            (0.85, Severity.HIGH),
+            (0.9499, Severity.HIGH),
+            (0.95, Severity.CRITICAL),
+            (1.0, Severity.CRITICAL),
+        ],
+    )
+    def test_each_step_begins_at_its_score(self, score: float, severity: Severity) -> None:
+        assert AlertPolicy().severity(score) is severity
+
+    def test_an_alert_has_the_severity_of_its_score(self) -> None:
+        assert alert_of().severity is Severity.HIGH
+        assert alert_of(verdict=verdict_of(VECTOR, score=0.96)).severity is Severity.CRITICAL
+
+
+class TestExplanation:
+    def test_features_that_raised_the_score_come_first_the_strongest_before_the_others(self) -> None:
+        assert alert_of().contributions == (RARE, MANY, UNKNOWN, PLAIN)
+
+    def test_no_more_are_named_than_the_policy_says(self) -> None:
+        assert alert_of(policy=AlertPolicy(top_features=2)).contributions == (RARE, MANY)
+
+    @pytest.mark.parametrize(
+        ("value", "direction"),
+        [
+            (4.9, Direction.BELOW),
+            (5.0, Direction.WITHIN),
+            (7.0, Direction.WITHIN),
+            (9.0, Direction.WITHIN),
+            (9.1, Direction.ABOVE),
+            (None, Direction.MISSING),
+        ],
+    )
+    def test_the_bounds_of_the_usual_range_are_usual(self, value: float | None, direction: Direction) -> None:
+        assert direction_of(value, 5.0, 9.0) is direction
+
+    def test_an_alert_describes_the_session_and_the_verdict(self) -> None:
+        alert = alert_of(capped=True)
+        assert (alert.client, alert.session_id, alert.calls) == (VECTOR.client, VECTOR.session_id, VECTOR.calls)
+        assert (alert.start, alert.end) == (VECTOR.start, VECTOR.end)
+        assert (alert.kind, alert.score, alert.threshold, alert.capped) == (AlertKind.EARLY, 0.875, 0.6, True)
+        assert [transition.destination for transition in alert.transitions] == ["DELETE /users/{id}", "GET /b"]
+
+
+class TestMessage:
+    def test_it_says_who_did_what_and_what_is_unusual(self) -> None:
+        assert alert_of().message == (
+            "Client user:ann has made 16 calls in 42 s. "
+            "How common the rarest endpoint is: 0.25 (usually 5.5 to 1,200); "
+            "distinct transitions: 140 (usually 3 to 12)."
+        )
+
+    def test_a_closed_session_is_told_in_the_past(self) -> None:
+        message = alert_of(vector(occasion=Occasion.CLOSED, calls=1, end=VECTOR.start), contributions=[MANY]).message
+        assert message == "Client user:ann made 1 call in 0 s. Distinct transitions: 140 (usually 3 to 12)."
+
+    def test_usual_values_are_named_when_nothing_is_unusual(self) -> None:
+        assert alert_of(contributions=[PLAIN, UNKNOWN]).message == (
+            "Client user:ann has made 16 calls in 42 s. "
+            "Spread of the sources: none (usually 5 to 90); distinct endpoints called: 9 (usually 2 to 10)."
+        )
+
+    def test_without_reasons_it_is_a_sentence_still(self) -> None:
+        assert alert_of(contributions=[LOWERING]).message == "Client user:ann has made 16 calls in 42 s."
+
+    @pytest.mark.parametrize(
+        ("milliseconds", "words"),
+        [
+            (0, "0 s"),
+            (119_000, "119 s"),
+            (120_000, "2 min"),
+            (7_199_000, "120 min"),
+            (7_200_000, "2.0 h"),
+            (90_000_000, "25.0 h"),
+        ],
+    )
+    def test_durations_are_short_to_read(self, milliseconds: int, words: str) -> None:
+        message = alert_of(vector(end=VECTOR.start + milliseconds), contributions=[]).message
+        assert message == f"Client user:ann has made 16 calls in {words}."
+
+    @given(st.floats(0, 1e7))
+    def test_no_value_of_an_ordinary_size_is_written_with_an_exponent(self, value: float) -> None:
+        if value == 0 or value >= 0.001:
+            unusual = Contribution("f", "m", value, 0.0, 0.0, Direction.ABOVE, 1.0)
+            assert "e+" not in alert_of(contributions=[unusual]).message.rpartition("M: ")[2]
+            assert "e-" not in alert_of(contributions=[unusual]).message.rpartition("M: ")[2]
