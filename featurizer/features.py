@@ -109,6 +109,10 @@ class Occasion(StrEnum):
     """The session ended."""
 
 
+INCOMPLETE = frozenset({"evicted", "revoked"})
+"""Close reasons of sessions that gatewatch cut off while the client may still have been calling."""
+
+
 class FeatureVector(msgspec.Struct, frozen=True):
     """The features of one session at one moment.
 

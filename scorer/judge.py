@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from featurizer.features import FeatureSchema, FeatureVector, Occasion, matrix_of, normalise
+from featurizer.features import INCOMPLETE, FeatureSchema, FeatureVector, Occasion, matrix_of, normalise
 from scorer.alerts import Contribution, direction_of
 from scorer.bundle import ModelBundle
 from scorer.explanation import contributions
@@ -19,7 +19,7 @@ class Judge:
         schema: the feature schema that vectors follow.
         minimum_edges: edges the degree tables need before a verdict is ready; the bundle's own when None.
         threshold_open: score from which an open session is anomalous; the bundle's own when None.
-        threshold_closed: likewise for a closed session.
+        threshold_closed: likewise for a session that has ended; one that was cut off counts as open.
     """
 
     def __init__(
@@ -63,12 +63,14 @@ class Judge:
 
     def _verdict(self, vector: FeatureVector, score: float) -> Verdict:
         ready = vector.total_edges >= self.minimum_edges
+        # A session that was cut off says no more than an open one.
+        complete = vector.occasion is Occasion.CLOSED and vector.close_reason not in INCOMPLETE
         return Verdict(
             session_id=vector.session_id,
             occasion=vector.occasion,
             model=self.bundle.uid,
             score=score,
-            threshold=self.threshold_closed if vector.occasion is Occasion.CLOSED else self.threshold_open,
+            threshold=self.threshold_closed if complete else self.threshold_open,
             readiness=Readiness.READY if ready else Readiness.LEARNING,
             total_edges=vector.total_edges,
             minimum_edges=self.minimum_edges,
@@ -86,4 +88,5 @@ class Judge:
             usual_high=high,
             direction=direction_of(known, low, high),
             contribution=effect,
+            total=self.bundle.manifest.reference_edges if feature.global_degree else None,
         )

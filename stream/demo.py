@@ -36,7 +36,7 @@ LIMITS: dict[str, object] = {
     "kafka.properties.fetch.wait.max.ms": 20,
 }
 
-BACKLOG_S = 90.0
+BACKLOG_S = 240.0
 """Event time of benign traffic that waits for the worker when it starts: the degree tables learn from it."""
 
 

@@ -39,7 +39,7 @@ def demo(  # noqa: PLR0913 -- one parameter per flag
     *,
     duration: DurationFlag = None,
     rate: RateFlag = 200.0,
-    attack_share: ShareFlag = 0.05,
+    attack_share: ShareFlag = 0.1,
     seed: SeedFlag = 0,
     bundle: BundleFlag = "demo",
     web_port: PortFlag = 6066,
