@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -264,6 +265,13 @@ class TestMessage:
     def test_a_closed_session_is_told_in_the_past(self) -> None:
         message = alert_of(vector(occasion=Occasion.CLOSED, calls=1, end=VECTOR.start), contributions=[MANY]).message
         assert message == "Client user:ann made 1 call in 0 s. Distinct transitions: 140 (usually 3 to 12)."
+
+    def test_degrees_are_told_as_shares_of_all_transitions(self) -> None:
+        degree = msgspec.structs.replace(RARE, total=10_000.0)
+        assert alert_of(contributions=[degree]).message == (
+            "Client user:ann has made 16 calls in 42 s. "
+            "How common the rarest endpoint is: 0.0025 % of transitions (usually 0.055 to 12)."
+        )
 
     def test_usual_values_are_named_when_nothing_is_unusual(self) -> None:
         assert alert_of(contributions=[PLAIN, UNKNOWN]).message == (
