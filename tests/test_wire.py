@@ -1,0 +1,206 @@
+"""What gatewatch writes to its own topics comes back as it was."""
+
+import json
+import math
+from typing import Any, NoReturn
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featurizer.calls import ApiCall, decode_call, encode_call
+from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Occasion
+from scorer.verdicts import Readiness, Verdict
+from stream.dead_letters import DeadLetter, Reason
+from stream.wire import (
+    FeatureRecord,
+    Outgoing,
+    call_record,
+    client_key,
+    dead_letter_record,
+    decode_vector,
+    product_version,
+    vector_record,
+)
+from tests.alerting import VECTOR, VERDICT, vector
+
+SCHEMA = ACCESS_BEHAVIOUR_V1
+NOW = 1_700_000_000_000
+
+text = st.text(st.characters(exclude_categories=["Cs"]))
+times = st.integers(-(2**63), 2**63 - 1)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+calls = st.builds(
+    ApiCall,
+    time=times,
+    client=text,
+    endpoint=text,
+    status=st.integers(0, 999),
+    duration_ms=st.none() | finite,
+    request_id=st.none() | text,
+)
+vectors = st.builds(
+    FeatureVector,
+    session_id=text,
+    client=text,
+    occasion=st.sampled_from(list(Occasion)),
+    start=times,
+    end=times,
+    calls=st.integers(0, 2**40),
+    schema=st.just(SCHEMA.fingerprint),
+    values=st.tuples(*[finite | st.just(math.nan)] * len(SCHEMA.features)),
+    total_edges=st.integers(0, 2**40),
+    close_reason=st.none() | text,
+)
+verdicts = st.builds(
+    Verdict,
+    session_id=text,
+    occasion=text,
+    model=text,
+    score=st.floats(0, 1),
+    threshold=st.floats(0, 1),
+    readiness=st.sampled_from(list(Readiness)),
+    total_edges=st.integers(0),
+    minimum_edges=st.integers(0),
+)
+
+
+def strict_json(data: bytes) -> Any:
+    """Parse JSON as the standard has it: without NaN and Infinity."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(data, parse_constant=refuse)
+
+
+class TestCalls:
+    @given(calls)
+    def test_a_call_comes_back(self, call: ApiCall) -> None:
+        assert decode_call(encode_call(call)) == call
+
+    def test_the_wire_form_is_an_array_in_the_order_of_the_fields(self) -> None:
+        call = ApiCall(NOW, "user:ann", "GET /orders/{id}", 200, 12.5, "r1")
+        assert encode_call(call) == b'[1700000000000,"user:ann","GET /orders/{id}",200,12.5,"r1"]'
+
+    def test_fields_with_a_default_may_be_left_out(self) -> None:
+        assert decode_call(b'[1,"ann","GET /"]') == ApiCall(1, "ann", "GET /")
+
+    def test_fields_that_later_versions_add_are_passed_over(self) -> None:
+        assert decode_call(b'[1,"ann","GET /",200,null,null,"new"]') == ApiCall(1, "ann", "GET /", 200)
+
+    @pytest.mark.parametrize(
+        ("data", "place"),
+        [(b'["noon","ann","GET /"]', r"\$\[0\]"), (b'[1,2,"GET /"]', r"\$\[1\]"), (b'[1,"ann"]', "length 3")],
+    )
+    def test_an_error_names_the_field(self, data: bytes, place: str) -> None:
+        with pytest.raises(msgspec.ValidationError, match=place):
+            decode_call(data)
+
+    @pytest.mark.parametrize("data", [b"", b"[", b"GET / HTTP/1.1"])
+    def test_bytes_that_are_no_json_are_told_from_wrong_fields(self, data: bytes) -> None:
+        with pytest.raises(msgspec.DecodeError) as error:
+            decode_call(data)
+        assert not isinstance(error.value, msgspec.ValidationError)
+
+    def test_a_record_is_keyed_by_client_and_stamped_with_its_arrival(self) -> None:
+        call = ApiCall(NOW - 5, "user:ann", "GET /")
+        assert call_record("api-calls", call, NOW, NOW - 1000) == Outgoing(
+            "api-calls", b"user:ann", encode_call(call), NOW, ()
+        )
+
+    def test_a_backlog_is_stamped_with_the_oldest_time_that_retention_keeps(self) -> None:
+        call = ApiCall(NOW - 90_000_000, "ann", "GET /")
+        assert call_record("api-calls", call, NOW - 90_000_000, NOW - 1000).timestamp == NOW - 1000
+
+    @pytest.mark.parametrize("arrival", [-1, 0, 12])
+    def test_a_call_whose_record_had_no_time_gets_the_present_one(self, arrival: int) -> None:
+        """Any older stamp would make the call look as if it came from the future."""
+        assert call_record("api-calls", ApiCall(NOW, "ann", "GET /"), arrival, NOW - 1000).timestamp == -1
+
+    @given(st.text())
+    def test_every_client_has_a_key_of_its_own(self, client: str) -> None:
+        assert client_key(client).decode("utf-8", "surrogatepass") == client
+
+
+class TestVectors:
+    @given(own=vectors, verdict=st.none() | verdicts)
+    def test_a_vector_comes_back(self, own: FeatureVector, verdict: Verdict | None) -> None:
+        outgoing = vector_record("features", own, verdict, SCHEMA)
+        back = decode_vector(outgoing.value, SCHEMA)
+        assert repr(back) == repr(own)  # NaN is not equal to itself, its name is
+        assert msgspec.json.decode(outgoing.value, type=FeatureRecord).verdict == verdict
+        assert outgoing.key == own.client.encode()
+
+    def test_a_missing_value_is_null(self) -> None:
+        content = strict_json(vector_record("features", VECTOR, VERDICT, SCHEMA).value)
+        assert content["features"]["std_global_source_degrees"] is None
+        assert math.isnan(decode_vector(json.dumps(content).encode(), SCHEMA).values[2])
+
+    def test_features_are_told_by_name(self) -> None:
+        content = strict_json(vector_record("features", VECTOR, VERDICT, SCHEMA).value)
+        assert list(content["features"]) == list(SCHEMA.names)
+        assert (content["features"]["n_connections"], content["occasion"]) == (12.0, "growing")
+        assert content["verdict"]["readiness"] == "ready"
+
+    def test_a_reader_is_told_that_it_is_json(self) -> None:
+        assert ("content-type", "application/json") in vector_record("features", VECTOR, None, SCHEMA).headers
+
+    def test_a_vector_of_another_schema_is_refused(self) -> None:
+        foreign = vector_record("features", vector(schema="feedbeef"), None, SCHEMA).value
+        with pytest.raises(ValueError, match="vector of schema feedbeef, expected access-behaviour"):
+            decode_vector(foreign, SCHEMA)
+
+    @pytest.mark.parametrize("change", ["drop", "rename", "reorder"])
+    def test_a_vector_with_other_features_is_refused(self, change: str) -> None:
+        content = strict_json(vector_record("features", VECTOR, None, SCHEMA).value)
+        features = list(content["features"].items())
+        if change == "drop":
+            features.pop()
+        elif change == "rename":
+            features[0] = ("connections", features[0][1])
+        else:
+            features.reverse()
+        content["features"] = dict(features)
+        with pytest.raises(ValueError, match="expected access-behaviour"):
+            decode_vector(json.dumps(content).encode(), SCHEMA)
+
+    @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"session_id": 1}'])
+    def test_other_bytes_are_refused(self, data: bytes) -> None:
+        with pytest.raises(msgspec.DecodeError):
+            decode_vector(data, SCHEMA)
+
+
+class TestDeadLetters:
+    LETTER = DeadLetter(Reason.MISSING_FIELD, "no field 'path'", "logs", 3, 4711, NOW, b"\xff\x00{", b"key", 2)
+
+    def test_the_value_is_the_original_bytes_under_the_original_key(self) -> None:
+        outgoing = dead_letter_record("dead-letters", self.LETTER)
+        assert (outgoing.topic, outgoing.key, outgoing.value) == ("dead-letters", b"key", b"\xff\x00{")
+
+    def test_the_headers_say_where_it_came_from_and_what_is_wrong(self) -> None:
+        assert dict(dead_letter_record("dead-letters", self.LETTER).headers) == {
+            "gatewatch.reason": "missing_field",
+            "gatewatch.detail": "no field 'path'",
+            "gatewatch.topic": "logs",
+            "gatewatch.partition": "3",
+            "gatewatch.offset": "4711",
+            "gatewatch.timestamp": str(NOW),
+            "gatewatch.index": "2",
+        }
+
+    def test_a_whole_record_has_no_index(self) -> None:
+        whole = msgspec.structs.replace(self.LETTER, index=None, key=None)
+        outgoing = dead_letter_record("dead-letters", whole)
+        assert outgoing.key is None
+        assert "gatewatch.index" not in dict(outgoing.headers)
+
+    @pytest.mark.parametrize("reason", list(Reason))
+    def test_every_reason_can_be_told(self, reason: Reason) -> None:
+        headers = dict(dead_letter_record("d", msgspec.structs.replace(self.LETTER, reason=reason)).headers)
+        assert headers["gatewatch.reason"] == reason.value
+
+
+def test_the_product_knows_its_version() -> None:
+    assert product_version()[0].isdigit()
