@@ -39,7 +39,7 @@ def demo(  # noqa: PLR0913 -- one parameter per flag
     *,
     duration: DurationFlag = None,
     rate: RateFlag = 200.0,
-    attack_share: ShareFlag = 0.1,
+    attack_share: ShareFlag = 0.06,
     seed: SeedFlag = 0,
     bundle: BundleFlag = "demo",
     web_port: PortFlag = 6066,
@@ -113,9 +113,11 @@ def show_alert(finding: Any) -> None:
 
 def show_summary(summary: DemoSummary) -> None:
     """Print how the detector did."""
-    table = Table("attack", "simulated", "alerted", "missed", box=None, pad_edge=False)
+    table = Table("attack", "simulated", "alerted", "missed", "under way", box=None, pad_edge=False)
     for kind, simulated in summary.simulated.items():
-        table.add_row(kind, str(simulated), str(summary.alerted[kind]), str(summary.missed[kind]))
+        table.add_row(
+            kind, str(simulated), str(summary.alerted[kind]), str(summary.missed[kind]), str(summary.under_way[kind])
+        )
     stdout.print(table)
     p50, p99 = (
         "-" if value is None else f"{value:,.0f} ms" for value in (summary.latency_p50_ms, summary.latency_p99_ms)
@@ -123,7 +125,8 @@ def show_summary(summary: DemoSummary) -> None:
     stdout.print(
         f"{summary.calls:,} calls, {summary.sessions:,} sessions, {summary.alerts:,} alerts, "
         f"{sum(summary.simulated.values())} attacks simulated, {sum(summary.alerted.values())} alerted, "
-        f"{sum(summary.missed.values())} missed, {summary.false_alerts} false alerts, "
+        f"{sum(summary.missed.values())} missed, {sum(summary.under_way.values())} under way without an alert yet, "
+        f"{summary.false_alerts} false alerts, "
         f"call to early alert p50 {p50}, p99 {p99}",
         soft_wrap=True,
         highlight=False,
