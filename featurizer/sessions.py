@@ -76,7 +76,8 @@ class Session:
     Attributes:
         client: identity of the caller.
         opened: event time of the call that arrived first; part of the id, so it never changes.
-        offset: log offset of that call; makes the id unique.
+        offset: log offset of that call.
+        ordinal: sessions that the same record had opened before; with the offset it makes the id unique.
         start: event time of the earliest call.
         end: event time of the latest call.
         arrival: record clock when the last call arrived.
@@ -108,6 +109,7 @@ class Session:
         "next_vector",
         "offset",
         "opened",
+        "ordinal",
         "requests",
         "scored",
         "start",
@@ -117,6 +119,7 @@ class Session:
         self.client = client
         self.opened = self.start = self.end = time
         self.offset = offset
+        self.ordinal = 0
         self.arrival = 0
         self.calls = 0
         self.last_node = NOT_A_NODE
@@ -165,6 +168,7 @@ class SessionWindows:
         self._lingering: list[tuple[int, str]] = []  # same, by record clock: quiet long enough, not yet safe
         self._next_timer = NEVER
         self._next_lingering = NEVER
+        self._last_opening = (-1, 0)  # offset and ordinal
 
     @property
     def watermark(self) -> int:
@@ -173,7 +177,7 @@ class SessionWindows:
 
     def session_id(self, session: Session) -> str:
         """Return the deterministic id of a session: where and with which call it was opened."""
-        name = f"{self.source}\0{session.offset}\0{session.opened}\0{session.client}"
+        name = f"{self.source}\0{session.offset}\0{session.ordinal}\0{session.opened}\0{session.client}"
         return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
     # One function on purpose: this runs for every call, and each call of a helper costs a tenth of its budget.
@@ -261,6 +265,10 @@ class SessionWindows:
         session = Session(call.client, call.time, offset, self.policy.first_vector_calls)
         if call.request_id is not None:
             _already_seen(session, call.request_id)
+        # One record may hold many calls, and one of its sessions may end within it.
+        last_offset, last_ordinal = self._last_opening
+        session.ordinal = last_ordinal + 1 if last_offset == offset else 0
+        self._last_opening = (offset, session.ordinal)
         self.open[call.client] = session
         return session
 
