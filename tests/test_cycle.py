@@ -46,9 +46,9 @@ class FakeProducer:
     ``failing`` holds, by step, what comes of its next calls: an exception to raise or None for success.
     """
 
-    def __init__(self, journal: list[str], **failing: list[BaseException | None]) -> None:
+    def __init__(self, journal: list[str], **failing: Any) -> None:
         self.journal = journal
-        self.failing = failing
+        self.failing: dict[str, list[BaseException | None]] = {step: list(planned) for step, planned in failing.items()}
         self.reports: list[Callable[[], None]] = []
         self.failed_reports: dict[bytes, KafkaError] = {}
         self.lost: set[bytes] = set()
@@ -119,7 +119,7 @@ def consuming(journal: list[str], error: BaseException | None = None) -> Any:
     return FakeConsumer(journal, error)
 
 
-def producing(journal: list[str], **failing: list[BaseException | None]) -> Any:
+def producing(journal: list[str], **failing: Any) -> Any:
     """Return a fake in the place of a Producer."""
     return FakeProducer(journal, **failing)
 
@@ -177,14 +177,12 @@ class TestTransactions:
         monkeypatch: pytest.MonkeyPatch,
         journal: list[str],
         timeout_s: float = 5,
-        **failing: list[BaseException | None],
+        **failing: Any,
     ) -> Transactions:
         monkeypatch.setattr("stream.cycle.Producer", lambda _: FakeProducer(journal, **failing))
         return Transactions({}, timeout_s)
 
-    def deliver(
-        self, monkeypatch: pytest.MonkeyPatch, journal: list[str], **failing: list[BaseException | None]
-    ) -> None:
+    def deliver(self, monkeypatch: pytest.MonkeyPatch, journal: list[str], **failing: Any) -> None:
         self.transactions(monkeypatch, journal, **failing).deliver(cycle_of(), consuming(journal))
 
     def test_outputs_and_offsets_are_one_transaction(self, monkeypatch: pytest.MonkeyPatch, journal: list[str]) -> None:
