@@ -2,7 +2,6 @@
 
 import heapq
 import sys
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -53,7 +52,7 @@ class JsonReport:
 
     def end(self) -> None:
         """Write the summary."""
-        _line("summary", asdict(self._replay.summary))
+        _line("summary", msgspec.to_builtins(self._replay.summary))
 
     def _dead_letter(self, letter: DeadLetter) -> dict[str, Any]:
         path, line = self._replay.lines.locate(letter.offset)
