@@ -89,6 +89,7 @@ app = typer.Typer(
     cls=LazyGroup,
     no_args_is_help=True,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,  # it would print local variables, and with them secrets
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Find anomalous API behaviour in gateway logs on Kafka.",
     epilog="Exit codes: 0 ok, 1 failure, 2 wrong flags or settings, 3 missing topic or broker, 4 differences found.",

@@ -53,6 +53,7 @@ class Recorder:
             telemetry.calls.labels(name).inc(calls)
         for letter in batch.dead_letters:
             telemetry.dead_letters.labels(letter.reason).inc()
+        telemetry.session_calls.inc(batch.accepted)
         telemetry.late_calls.inc(batch.outcomes[Outcome.LATE])
         telemetry.duplicate_calls.inc(batch.outcomes[Outcome.DUPLICATE])
         for reason in SUPPRESSING:

@@ -39,9 +39,6 @@ from stream.batches import Batch, Decode, PartitionState, Sample, dead_letter, r
 from stream.dead_letters import Reason
 from stream.records import EPOCH_2000, Record, TopicPartition
 
-WIRE_FORMAT = "api-call"
-"""Name of the format of the topic of normalised calls."""
-
 _CUT_SHORT = (CloseReason.MAX_CALLS, CloseReason.MAX_DURATION, CloseReason.EVICTED)
 
 
@@ -173,7 +170,6 @@ class Sessionizer:
             except Exception as error:  # noqa: BLE001 -- a defect met by one record must not stop the others
                 batch.dead_letters.append(dead_letter(record, Reason.INTERNAL_ERROR, repr(error)))
         batch.accepted += accepted
-        batch.formats[WIRE_FORMAT] += batch.accepted + batch.outcomes.total() - batch.formats.total()
         for state in touched:
             batch.positions[state.name] = state.offset + 1
         return self._collect(batch)

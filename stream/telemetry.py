@@ -72,9 +72,10 @@ class Telemetry:
     calls = counter(
         "gatewatch_calls",
         "calls",
-        "API calls understood, by log format; api-call are those that the role detect reads back.",
+        "API calls understood in the inputs, by log format.",
         Label("format"),
     )
+    session_calls = counter("gatewatch_session_calls", "calls", "API calls put into a session.")
     sessions_closed = counter(
         "gatewatch_sessions_closed", "sessions", "Sessions that ended, by why.", Label("reason", CloseReason)
     )

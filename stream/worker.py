@@ -1,6 +1,7 @@
 """Worker: one process of gatewatch, assembled from settings and a model, and run until something ends it."""
 
 import gc
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,11 +10,12 @@ import structlog
 
 from scorer.bundle import ModelBundle
 from stream.app import App, Leg, Role, add_legs, create_app
-from stream.errors import ExitCode
+from stream.errors import CommandError, ExitCode
 from stream.intake import Intake
 from stream.measuring import StateGauges
 from stream.pipeline import Detector
 from stream.roles import DetectStage
+from stream.sections.operation import WebSettings
 from stream.settings import Settings
 from stream.telemetry import Telemetry, process_registry
 from stream.web.pages import Site, add_pages
@@ -71,6 +73,24 @@ def assemble(settings: Settings, model: ModelBundle, role: Role) -> Worker:
     )
     add_pages(app, site)
     return Worker(app, legs, telemetry, gauges)
+
+
+def require_port(settings: WebSettings) -> None:
+    """Make sure that the web server can listen.
+
+    Raises:
+        CommandError: something else listens there.
+    """
+    family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.bind, settings.port))
+        except OSError as error:
+            raise CommandError(
+                f"the web server cannot listen on {settings.bind}:{settings.port}: {error.strerror}",
+                "choose another port with --web-port, or another address with --set web.bind=…",
+            ) from error
 
 
 def run_until_stopped(worker: Worker) -> ExitCode:

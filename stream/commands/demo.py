@@ -1,5 +1,6 @@
 """``gatewatch demo``: the whole path on this machine, without Kafka or Docker."""
 
+import socket
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -15,8 +16,9 @@ from stream.demo import LIMITS, DemoSummary, Director, EmbeddedBroker, Subscribe
 from stream.errors import CommandError
 from stream.flags import JsonFlag
 from stream.logs import configure_logs
+from stream.sections.operation import WebSettings
 from stream.settings import Settings, load_settings
-from stream.worker import Worker, assemble, run_until_stopped
+from stream.worker import Worker, assemble, require_port, run_until_stopped
 
 COLOURS = {"Low": "cyan", "Medium": "yellow", "High": "red", "Critical": "bold red"}
 
@@ -32,7 +34,12 @@ ShareFlag = Annotated[
 ]
 SeedFlag = Annotated[int, typer.Option("--seed", help="Varies the traffic.")]
 BundleFlag = Annotated[str, typer.Option("--bundle", metavar="NAME|PATH", help="Model bundle.")]
-PortFlag = Annotated[int, typer.Option("--web-port", metavar="PORT", help="Port of the web server, on loopback.")]
+PortFlag = Annotated[
+    int | None,
+    typer.Option(
+        "--web-port", metavar="PORT", help="Port of the web server. [default: 6066, or a free one]", show_default=False
+    ),
+]
 
 
 def demo(  # noqa: PLR0913 -- one parameter per flag
@@ -42,12 +49,13 @@ def demo(  # noqa: PLR0913 -- one parameter per flag
     attack_share: ShareFlag = 0.06,
     seed: SeedFlag = 0,
     bundle: BundleFlag = "demo",
-    web_port: PortFlag = 6066,
+    web_port: PortFlag = None,
     json: JsonFlag = False,
 ) -> None:
     """Watch gatewatch find simulated attacks: embedded broker, simulator, worker and live alerts in one process."""
     broker = EmbeddedBroker()
     settings = demo_settings(broker, bundle, web_port)
+    require_port(settings.web)
     configure_logs(settings.log)
     names = settings.topics
     broker.make_topics([settings.inputs[0].topic, names.api_calls, names.features, names.anomalies, names.dead_letters])
@@ -76,16 +84,28 @@ def demo(  # noqa: PLR0913 -- one parameter per flag
         show_summary(summary)
 
 
-def demo_settings(broker: EmbeddedBroker, bundle: str, web_port: int) -> Settings:
+def demo_settings(broker: EmbeddedBroker, bundle: str, web_port: int | None) -> Settings:
     """Return settings for the embedded broker and for traffic faster than life."""
     flags = {
         "kafka.bootstrap_servers": broker.bootstrap_servers,
         "delivery.guarantee": "at_least_once",
         "model.bundle": bundle,
-        "web.port": web_port,
+        "web.port": web_port or free_port(WebSettings().port),
         "log.level": "warning",
     }
     return load_settings(None, LIMITS | flags)
+
+
+def free_port(wished: int) -> int:
+    """Return the wished port of this machine's loopback if nothing listens there, else one that is free."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wished))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def new_traffic(settings: Settings, rate: float, attack_share: float, seed: int) -> Traffic:

@@ -11,7 +11,7 @@ from stream.errors import CommandError
 from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, settings_of
 from stream.logs import configure_logs
 from stream.topics import require_topics
-from stream.worker import assemble, run_until_stopped
+from stream.worker import assemble, require_port, run_until_stopped
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +44,7 @@ def run(  # noqa: PLR0913 -- one parameter per flag
     flags = {"model.bundle": bundle, "web.port": web_port, "kafka.bootstrap_servers": bootstrap}
     settings = settings_of(config, assign, flags)
     configure_logs(settings.log)
+    require_port(settings.web)
     require_topics(settings, role.parts)
     model = assembly.model_bundle(settings)
     log.info("model", uid=model.uid, trained_on=model.manifest.trained_on)
