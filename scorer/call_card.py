@@ -69,6 +69,8 @@ _LIMITS = """
 - What the labels do not name was taken as benign; attacks nobody labelled teach it that they are normal.
 - Scores are not calibrated probabilities: `class_weight="balanced"` raises them (see the calibration plot).
   Severity cut-offs in the settings are cut-offs of this score.
+- All was measured within one recording; another day has another mix of traffic.
+- It fits sessions cut by the settings it was trained with (`sessions.…` under Facts).
 - False alerts hold for benign use like that of the training calls. A new release of the API or a new kind of
   client changes what is usual; train again then.
 - Measured without the cooldown, which suppresses further alerts of a client, and without taking alerted
@@ -109,6 +111,10 @@ scikit-learn's HistGradientBoostingClassifier (parameters below), on {int(usable
 their end, and {opened:,} vectors of sessions that still went on. The rows of a session weigh 1 together, both
 classes weigh the same. A vector taken before the first hostile call is benign. Degrees are normalised to
 {manifest.reference_edges:,.0f} edges, those of the degree table at the end of the input.
+
+Three copies of every training row have global degrees that are somewhat greater or smaller (about 10 %
+together, 5 % each): the mix of traffic shifts from day to day, and a model must not recognise an endpoint by
+its exact degree.
 
 Thresholds come from scores out of fold (5 folds, a client's sessions kept together):
 - closed sessions: the threshold of greatest F1;

@@ -10,12 +10,19 @@ from scorer.examples import Examples, Labels, Scores
 from scorer.labelling import LabelledVectors
 from scorer.manifest import DataSource, Manifest
 from scorer.thresholds import Thresholds, best_f1, within_budget
-from scorer.training import INNER_FOLDS, Recipe, Trained, out_of_fold, smallest_table, train
+from scorer.training import INNER_FOLDS, Prepare, Recipe, Trained, out_of_fold, smallest_table, train
 
 FALSE_ALERT_BUDGET = 1.0
 """Early alerts in 1,000 benign sessions that the threshold for open sessions may raise, unless told otherwise."""
 FEWEST_ATTACKS = 10
 """Attacked sessions, and benign ones, below which nothing can be learnt and measured."""
+
+COPIES = 3
+"""Copies of every training row with other global degrees."""
+COMMON_VARIATION = 0.10
+"""How far all degrees of a copy are moved together: standard deviation of the logarithm."""
+OWN_VARIATION = 0.05
+"""How far each degree is moved on its own besides."""
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,12 +33,14 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         seed: seed of every random choice.
         false_alert_budget: early alerts in 1,000 benign sessions that the threshold for open sessions may raise.
         recipe: parameters of the trees.
+        session_limits: settings that the sessions were cut by, by name; recorded, since service should have the same.
     """
 
     name: str
     seed: int = 0
     false_alert_budget: float = FALSE_ALERT_BUDGET
     recipe: Recipe = Recipe()
+    session_limits: dict[str, float] = {}
 
 
 def reference_edges(vectors: LabelledVectors) -> float:
@@ -63,6 +72,35 @@ def examples_of(vectors: LabelledVectors, rows: Labels, reference: float, schema
         vectors.client[session],
         1.0 / np.bincount(session)[session],
     )
+
+
+def vary_degrees(examples: Examples, schema: FeatureSchema, seed: int) -> Examples:
+    """Add copies of the rows whose global degrees are somewhat greater or smaller; weights stay the same in total.
+
+    The mix of traffic shifts from day to day, and with it every endpoint's share of the transitions. In one
+    recording it does not: there, trees learn to recognise single endpoints by their exact degree, and miss the
+    same attack a day later. (Measured on an hour of simulated traffic, judged by two other seeds: attacks found 76 and
+    86 % without copies, 87 and 86 % with them, while false alerts in 1,000 benign sessions fell from 6.5 and 8.3 to 5.9
+    and 6.1 at their end, and from 1.7 and 2.1 to 1.4 and 0.8 before it.)
+
+    Args:
+        examples: rows to train on.
+        schema: names the columns that are global degrees.
+        seed: of the variation.
+    """
+    rng, columns = np.random.default_rng(seed), schema.global_columns
+    rows = np.tile(np.arange(len(examples)), COPIES + 1)
+    varied = examples.take(rows)
+    shape = (COPIES * len(examples), len(columns))
+    shift = rng.normal(0, COMMON_VARIATION, (shape[0], 1)) + rng.normal(0, OWN_VARIATION, shape)
+    features = varied.features.copy()
+    features[len(examples) :, columns] *= np.exp(shift)
+    return Examples(features, varied.anomalous, varied.groups, varied.weights / (COPIES + 1))
+
+
+def preparation(options: CallOptions, schema: FeatureSchema) -> Prepare:
+    """Return what is done to training rows before every fit."""
+    return lambda examples: vary_degrees(examples, schema, options.seed)
 
 
 def thresholds_of(vectors: LabelledVectors, rows: Labels, scores: Scores, budget: float) -> Thresholds:
@@ -131,9 +169,16 @@ def train_on_calls(  # noqa: PLR0913 -- what a manifest records, each named at t
     rows, reference = ready(vectors), reference_edges(vectors)
     check_size(vectors, rows)
     examples = examples_of(vectors, rows, reference, schema)
-    scores = out_of_fold(examples, options.recipe, options.seed)
+    prepare = preparation(options, schema)
+    scores = out_of_fold(examples, options.recipe, options.seed, prepare)
     thresholds = thresholds_of(vectors, rows, scores, options.false_alert_budget)
-    parameters = {**msgspec.structs.asdict(options.recipe), "false_alert_budget": options.false_alert_budget}
+    parameters = {
+        **msgspec.structs.asdict(options.recipe),
+        "false_alert_budget": options.false_alert_budget,
+        "degree_copies": COPIES,
+        "degree_variation": [COMMON_VARIATION, OWN_VARIATION],
+        **options.session_limits,
+    }
     made = Manifest(
         name=options.name,
         thresholds=msgspec.structs.asdict(thresholds),
@@ -146,7 +191,7 @@ def train_on_calls(  # noqa: PLR0913 -- what a manifest records, each named at t
         metrics=dict(metrics),
         library_versions=dict(versions),
     )
-    return train(examples, options.recipe, made, schema), scores
+    return train(examples, options.recipe, made, schema, prepare), scores
 
 
 def sentence(vectors: LabelledVectors, source: DataSource) -> str:

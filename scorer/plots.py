@@ -56,7 +56,7 @@ def precision_recall(runs: Sequence[Run]) -> bytes:
     axes.axhline(chance, color=GUIDE, linestyle="--", linewidth=1)
     axes.text(0.02, chance + 0.015, "flagging at random", fontsize=9, color=NEUTRAL)
     areas = [average_precision_score(labels, scores) for labels, scores in runs]
-    axes.text(0.03, 0.06, f"average precision {np.mean(areas):.3f}", fontsize=11, weight="bold")
+    axes.text(0.03, 0.52, f"average precision {np.mean(areas):.3f}", fontsize=11, weight="bold")
     axes.set(
         xlabel="recall: share of anomalous sessions found", ylabel="precision: share of flagged that are anomalous"
     )

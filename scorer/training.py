@@ -4,6 +4,7 @@ Same examples, recipe and seed give the same model: every fit runs on one thread
 depends on their order.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,9 @@ from scorer.manifest import Manifest
 
 INNER_FOLDS = 5
 """Folds of the cross-validation that a threshold is chosen by."""
+
+_BINS = 255
+"""Values of a feature that scikit-learn's histograms tell apart, missing ones aside."""
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -51,8 +55,24 @@ def fit(examples: Examples, recipe: Recipe, seed: int) -> Any:
         raise ValueError("training needs both anomalous and benign examples")
     with threadpool_limits(limits=1):
         return recipe.estimator(seed).fit(
-            _without_empty(examples.features), examples.anomalous.astype(np.int64), _sample_weights(examples)
+            coarse(_without_empty(examples.features)), examples.anomalous.astype(np.int64), _sample_weights(examples)
         )
+
+
+def coarse(features: Matrix) -> Matrix:
+    """Move every value to the nearest of at most 255 quantiles of its column; missing values stay missing.
+
+    scikit-learn would bin the columns by such quantiles itself, but with weighted rows it sorts a column once per
+    quantile, which takes three quarters of a fit. Of 255 values it makes 255 bins that meet half way between
+    neighbours: just where a value starts to be nearer to the next. So a row that is not coarse goes the way in every
+    tree that its coarse self went in training.
+    """
+    result = np.array(features, dtype=np.float64)
+    for column in result.T:
+        known = ~np.isnan(column)
+        kept = np.unique(np.quantile(column[known], np.linspace(0, 1, _BINS), method="inverted_cdf"))
+        column[known] = kept[np.searchsorted((kept[:-1] + kept[1:]) / 2, column[known])]
+    return result
 
 
 def predict(estimator: Any, features: Matrix) -> Scores:
@@ -60,11 +80,20 @@ def predict(estimator: Any, features: Matrix) -> Scores:
     return Ensemble.from_estimator(estimator).probabilities(features)
 
 
-def out_of_fold(examples: Examples, recipe: Recipe, seed: int) -> Scores:
+Prepare = Callable[[Examples], Examples]
+"""What is done to training rows, and to them only, before a fit."""
+
+
+def as_they_are(examples: Examples) -> Examples:
+    """Return the examples."""
+    return examples
+
+
+def out_of_fold(examples: Examples, recipe: Recipe, seed: int, prepare: Prepare = as_they_are) -> Scores:
     """Return each row's score by a model that saw neither the row nor any of its group, shape (n,)."""
     scores = np.full(len(examples), np.nan)
     for train, held_out in splits(examples, INNER_FOLDS, seed):
-        scores[held_out] = predict(fit(examples.take(train), recipe, seed), examples.features[held_out])
+        scores[held_out] = predict(fit(prepare(examples.take(train)), recipe, seed), examples.features[held_out])
     return scores
 
 
@@ -98,7 +127,9 @@ class Trained:
     estimator: Any
 
 
-def train(examples: Examples, recipe: Recipe, manifest: Manifest, schema: FeatureSchema) -> Trained:
+def train(
+    examples: Examples, recipe: Recipe, manifest: Manifest, schema: FeatureSchema, prepare: Prepare = as_they_are
+) -> Trained:
     """Fit to all examples and make the bundle.
 
     Args:
@@ -106,8 +137,9 @@ def train(examples: Examples, recipe: Recipe, manifest: Manifest, schema: Featur
         recipe: parameters of the trees.
         manifest: what is known beside the trees: name, thresholds, data, seed.
         schema: the features.
+        prepare: done to the examples before the fit; the reference is of the examples as they are.
     """
-    estimator = fit(examples, recipe, manifest.seed)
+    estimator = fit(prepare(examples), recipe, manifest.seed)
     ensemble = Ensemble.from_estimator(estimator)
     reference = _reference(examples.features[~examples.anomalous], ensemble)
     return Trained(ModelBundle.assemble(manifest, schema, ensemble, reference), estimator)

@@ -69,7 +69,7 @@ def _of_calls(report: CallReport) -> list[Table]:
         found.add_row(detection.attack, str(detection.found.of), *shares, calls)
     complete = report.complete
     rest = Table(
-        "false alerts in 1,000 benign", "early ones", *MEASURES.values(), title="Benign sessions; complete sessions"
+        "false alerts", "early", *MEASURES.values(), title="Alerts in 1,000 benign sessions; quality over complete ones"
     )
     rates = (f"{1000 * share.value:.1f}" for share in (report.false_alerts, report.false_early))
     rest.add_row(*rates, *(f"{getattr(complete, measure):.3f}" for measure in MEASURES))

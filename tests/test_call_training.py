@@ -9,6 +9,9 @@ import pytest
 from featurizer.features import ACCESS_BEHAVIOUR_V1, normalise
 from scorer.call_evaluation import CallReport, Share, evaluate_calls
 from scorer.call_recipe import (
+    COMMON_VARIATION,
+    COPIES,
+    OWN_VARIATION,
     CallOptions,
     check_size,
     examples_of,
@@ -16,6 +19,7 @@ from scorer.call_recipe import (
     reference_edges,
     thresholds_of,
     train_on_calls,
+    vary_degrees,
 )
 from scorer.examples import Scores
 from scorer.holdout import hold_out
@@ -126,6 +130,23 @@ def test_vectors_that_service_would_not_judge_are_left_out(
     minimum = trained[0].bundle.manifest.minimum_edges
     assert 0 < (~ready(vectors)).sum() < len(vectors.values)
     np.testing.assert_array_equal(ready(vectors), vectors.total_edges >= minimum)
+
+
+def test_copies_vary_global_degrees_and_nothing_else(vectors: LabelledVectors) -> None:
+    examples = examples_of(vectors, ready(vectors), EDGES, SCHEMA)
+    count = len(examples)
+
+    varied = vary_degrees(examples, SCHEMA, seed=0)
+
+    assert len(varied) == (COPIES + 1) * count
+    np.testing.assert_array_equal(varied.features[:count], examples.features)
+    assert varied.weights.sum() == pytest.approx(examples.weights.sum())
+    ratio = (varied.features / np.tile(examples.features, (COPIES + 1, 1)))[count:]
+    assert (np.delete(ratio, SCHEMA.global_columns, axis=1) == 1).all()
+    moved = np.log(ratio[:, SCHEMA.global_columns])
+    assert abs(moved.mean()) < 0.02
+    assert moved.std() == pytest.approx(math.hypot(COMMON_VARIATION, OWN_VARIATION), rel=0.1)
+    assert (varied.groups.reshape(COPIES + 1, count) == examples.groups).all()
 
 
 def test_no_client_is_on_both_sides_and_test_sessions_are_later(vectors: LabelledVectors) -> None:

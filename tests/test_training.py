@@ -12,7 +12,7 @@ from scorer.ensemble import Ensemble
 from scorer.examples import Examples
 from scorer.manifest import ENSEMBLE, REFERENCE
 from scorer.table_recipe import source_of, train_on_table
-from scorer.training import Recipe, Trained, fit, out_of_fold, predict, smallest_table, splits
+from scorer.training import Recipe, Trained, coarse, fit, out_of_fold, predict, smallest_table, splits
 from stream.bundles import read_bundle
 from stream.train import library_versions, table_data
 from tests.labelled_sessions import make_examples
@@ -133,6 +133,28 @@ def test_a_feature_missing_in_every_row_is_ignored_in_service(trained: Trained) 
         assert trained.bundle.reference.missing[position] == 1.0
         rows[:, position] = np.linspace(0, 1e5, len(rows))
     np.testing.assert_array_equal(trained.bundle.score(rows, edges), before)
+
+
+def test_a_row_goes_the_way_its_coarse_self_went_in_training() -> None:
+    """Moving values to quantiles is binning: the trees can't tell the two apart."""
+    rng = np.random.default_rng(2)
+    features = rng.lognormal(size=(900, 3))
+    features[rng.random(features.shape) < 0.1] = np.nan
+    features[:, 2] = np.round(features[:, 2])
+    labels = np.nan_to_num(features[:, 0], nan=9.0) * features[:, 1] > 1
+    examples = Examples(features, labels, np.arange(900), np.ones(900))
+    estimator = fit(examples, QUICK, 0)
+
+    moved = coarse(features)
+
+    assert max(len(np.unique(column[~np.isnan(column)])) for column in moved.T) == 255
+    np.testing.assert_array_equal(np.isnan(moved), np.isnan(features))
+    np.testing.assert_array_equal(predict(estimator, features), predict(estimator, moved))
+
+
+def test_few_values_are_not_moved() -> None:
+    features = np.repeat(np.arange(100.0), 3)[:, None]
+    np.testing.assert_array_equal(coarse(features), features)
 
 
 def test_one_class_alone_is_refused() -> None:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColum
 
 from stream.adapters import FORMATS
 from stream.console import print_json, stderr, stdout
-from stream.errors import CommandError
+from stream.errors import CommandError, ExitCode
 from stream.flags import AssignFlag, ConfigFlag, JsonFlag, settings_of
 from stream.settings import Settings
 
@@ -101,6 +101,8 @@ def train(  # noqa: PLR0913 -- one parameter per flag
         raise typer.BadParameter("give either --recipe access-behaviour, or --calls FILE with --labels FILE")
     if log_format not in FORMATS:
         raise typer.BadParameter(f"no format {log_format!r}: choose one of {', '.join(FORMATS)}")
+    target = out or Path(name if recipe is None else recipe.value)
+    check_place(target)
     if recipe is not None:
         made = from_table(seed, with_estimator=with_estimator)
     elif labels is None:
@@ -109,7 +111,6 @@ def train(  # noqa: PLR0913 -- one parameter per flag
         settings = settings_of(config, assign)
         inputs = Inputs(calls or [], log_format, labels, description, licence, settings)
         made = from_calls(inputs, name, seed, false_alerts, with_estimator=with_estimator)
-    target = out or Path(made.bundle.manifest.name)
     write(made, target)
     if json:
         from stream.train_report import summary  # noqa: PLC0415 -- scikit-learn takes a second to load
@@ -117,6 +118,20 @@ def train(  # noqa: PLR0913 -- one parameter per flag
         print_json(summary(made, target))
     else:
         show(made, target)
+
+
+def check_place(target: Path) -> None:
+    """Refuse a place that the bundle could not be written to, before minutes of work.
+
+    Raises:
+        CommandError: it holds something else.
+    """
+    from scorer.manifest import MANIFEST  # noqa: PLC0415 -- loads numpy: --help need not wait
+
+    taken = target.is_file() if target.suffix != ".zip" else target.is_dir()
+    other = target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file()
+    if taken or other:
+        raise CommandError(f"{target} is not a model bundle", "name another place with --out", ExitCode.USAGE)
 
 
 class Inputs(NamedTuple):
@@ -162,7 +177,14 @@ def from_calls(inputs: Inputs, name: str, seed: int, false_alerts: float, *, wit
 
     known = labels_of(inputs.labels)
     source = source_of(inputs.calls, inputs.labels, inputs.description, inputs.licence)
-    options = CallOptions(name=name, seed=seed, false_alert_budget=false_alerts)
+    own = inputs.settings.sessions
+    limits = {"gap_s": own.gap_s, "quiet_s": own.quiet_s, "first_vector_calls": own.first_vector_calls}
+    options = CallOptions(
+        name=name,
+        seed=seed,
+        false_alert_budget=false_alerts,
+        session_limits={f"sessions.{limit}": value for limit, value in limits.items()},
+    )
     columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task("", total=sum(path.stat().st_size for path in inputs.calls))

@@ -1,0 +1,167 @@
+"""``gatewatch train``: what it writes, what it prints, and what it says when something is wrong."""
+
+import io
+import json
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+
+from featurizer.features import ACCESS_BEHAVIOUR_V1, matrix_of
+from scorer.bundle import ModelBundle
+from scorer.model_card import CAPTIONS, CARD
+from stream.bundles import read_bundle
+from stream.cli import main
+from stream.replay import replay_vectors
+from stream.settings import load_settings
+from stream.train import ESTIMATOR
+from tests.pictures import assert_picture
+
+SCHEMA = ACCESS_BEHAVIOUR_V1
+LIMITS = {"sessions.gap_s": 60.0, "sessions.quiet_s": 3.0, "sessions.lateness_s": 1.0}
+SET_LIMITS = [part for name, value in LIMITS.items() for part in ("--set", f"{name}={value}")]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run in a folder without a gatewatch.toml."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def traffic(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Simulated calls and their labels."""
+    folder = tmp_path_factory.mktemp("traffic")
+    calls, labels = folder / "calls.jsonl", folder / "labels.jsonl"
+    flags = ["--seed", "3", "--duration", "90", "--rate", "120", "--attack-share", "0.15", "--time-scale", "30"]
+    assert main(["simulate", "--out", str(calls), "--labels", str(labels), *flags]) == 0
+    return calls, labels
+
+
+def train(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Return exit code, standard output and standard error."""
+    capsys.readouterr()
+    code = main(["train", *arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture(scope="module")
+def trained(traffic: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelBundle, dict[str, Any]]:
+    """A bundle that the command made of the traffic, and what it printed."""
+    calls, labels = map(str, traffic)
+    target = tmp_path_factory.mktemp("model") / "mine.zip"
+    flags = ["--name", "mine", "--with-estimator", "--licence", "Apache-2.0", "--out", str(target), "--json"]
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        code = main(["train", "--calls", calls, "--labels", labels, *flags, *SET_LIMITS])
+    assert code == 0
+    return read_bundle(target, SCHEMA), json.loads(printed.getvalue())
+
+
+def test_a_model_of_call_logs_scores_the_vectors_of_the_log(
+    trained: tuple[ModelBundle, dict[str, Any]], traffic: tuple[Path, Path]
+) -> None:
+    bundle, _ = trained
+    vectors = list(replay_vectors([traffic[0]], load_settings(None, LIMITS)))
+    assert bundle.manifest.reference_edges == max(vector.total_edges for vector in vectors)
+    hostile = {json.loads(line)["client"] for line in traffic[1].read_text().splitlines()}
+    edges = np.array([vector.total_edges for vector in vectors], dtype=np.float64)
+    scores = bundle.score(matrix_of(vectors, SCHEMA), edges)
+    attack = np.array([vector.client in hostile for vector in vectors])
+    assert scores[attack].mean() > scores[~attack].mean() + 0.3
+
+
+def test_what_is_printed_is_what_was_written(trained: tuple[ModelBundle, dict[str, Any]]) -> None:
+    bundle, printed = trained
+    assert printed["uid"] == bundle.uid
+    assert bundle.uid.startswith("mine-")
+    assert printed["metrics"] == bundle.manifest.metrics
+    assert bundle.manifest.data.name == "calls.jsonl, labels.jsonl"
+    assert bundle.manifest.parameters["sessions.gap_s"] == 60.0
+    assert sum(kind["found"]["of"] for kind in printed["detection"][:-1]) == printed["detection"][-1]["found"]["of"] > 0
+
+
+def test_the_card_of_a_model_of_calls_says_what_was_found(trained: tuple[ModelBundle, dict[str, Any]]) -> None:
+    bundle, printed = trained
+    text = bundle.documents[CARD].decode()
+    assert text.startswith("# Model card: mine\n")
+    for kind in printed["detection"]:
+        assert f"| {kind['attack']} | {kind['found']['of']} |" in text
+    for fact in ("False alerts:", "calls.jsonl, labels.jsonl; licence Apache-2.0", "last 40 % of the time", bundle.uid):
+        assert fact in text
+    for name in CAPTIONS:
+        assert_picture(bundle.documents[name])
+
+
+def test_the_estimator_comes_along_when_asked_for_and_agrees(
+    trained: tuple[ModelBundle, dict[str, Any]], traffic: tuple[Path, Path]
+) -> None:
+    bundle, _ = trained
+    assert set(bundle.documents) == {CARD, ESTIMATOR, *CAPTIONS}
+    estimator = joblib.load(io.BytesIO(bundle.documents[ESTIMATOR]))
+    rows = matrix_of(replay_vectors([traffic[0]], load_settings(None, LIMITS)), SCHEMA)
+    edges = np.full(len(rows), bundle.manifest.reference_edges)
+    np.testing.assert_allclose(bundle.score(rows, edges), estimator.predict_proba(rows)[:, 1], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ([], "--recipe access-behaviour"),
+        (["--recipe", "access-behaviour", "--calls", "calls"], "either"),
+        (["--calls", "calls"], "--labels FILE"),
+        (["--recipe", "other"], "access-behaviour"),
+        (["--calls", "calls", "--labels", "labels", "--format", "morse"], "no format"),
+        (["--calls", "nowhere", "--labels", "labels"], "nowhere"),
+    ],
+)
+def test_wrong_flags_are_named(capsys: pytest.CaptureFixture[str], flags: list[str], says: str) -> None:
+    for name in ("calls", "labels"):
+        Path(name).write_bytes(b"")
+    code, out, err = train(capsys, *flags)
+    assert code == 2
+    assert says in err
+    assert not out
+
+
+def test_a_labels_file_that_is_none_is_named_with_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("calls").write_bytes(b"")
+    Path("labels").write_bytes(b'{"client":"a"}')
+    code, _, err = train(capsys, "--calls", "calls", "--labels", "labels")
+    assert code == 2
+    assert "line 1 is no label" in err
+    assert "attack" in err
+
+
+def test_calls_without_a_session_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("calls").write_bytes(b"nothing to see\n")
+    Path("labels").write_bytes(b"")
+    code, _, err = train(capsys, "--calls", "calls", "--labels", "labels")
+    assert code == 1
+    assert "no session" in err
+    assert "gatewatch replay" in err
+
+
+def test_too_few_attacks_fail_with_what_is_needed(
+    capsys: pytest.CaptureFixture[str], traffic: tuple[Path, Path]
+) -> None:
+    Path("few").write_bytes(b"\n".join(traffic[1].read_bytes().splitlines()[:2]))
+    code, _, err = train(capsys, "--calls", str(traffic[0]), "--labels", "few", *SET_LIMITS)
+    assert code == 1
+    assert "at least 10 of 5 clients are needed" in err
+
+
+def test_a_place_that_holds_something_else_is_refused_before_any_work(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "thesis.txt").write_text("years of work")
+    code, _, err = train(capsys, "--recipe", "access-behaviour", "--out", str(taken))
+    assert code == 2
+    assert "is not a model bundle" in err
+    assert (taken / "thesis.txt").read_text() == "years of work"
