@@ -1,6 +1,7 @@
 """The Faust agents: they hand batches to the pipeline, and to the next agent or the outbox."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import faust
@@ -22,9 +23,9 @@ def add_normalise_agent(app: faust.App, stage: NormaliseStage, outbox: Outbox, t
     @app.agent(channel, name="normalise")
     async def normalise(works: StreamT[Work]) -> None:
         async for work in works:
-            with duration.time():
+            with answering(work), duration.time():
                 work.batch = stage.normaliser.normalise(work.records)
-            outbox.put(work.batch)
+                outbox.put(work.batch)
             work.done.set_result(None)
 
     return _sender(channel)
@@ -41,7 +42,7 @@ def add_detect_agents(app: faust.App, stage: DetectStage, outbox: Outbox, teleme
     @app.agent(calls, name="sessionize")
     async def sessionize(works: StreamT[Work]) -> None:
         async for work in works:
-            with sessionizing.time():
+            with answering(work), sessionizing.time():
                 work.batch = detector.sessionize(work.records)
                 detector.advance(work.idle, work.now, work.batch)
             await samples.send(value=work)
@@ -49,12 +50,22 @@ def add_detect_agents(app: faust.App, stage: DetectStage, outbox: Outbox, teleme
     @app.agent(samples, name="score")
     async def score(works: StreamT[Work]) -> None:
         async for work in works:
-            with scoring.time():
+            with answering(work), scoring.time():
                 detector.score(work.batch)
-            outbox.put(work.batch)
+                outbox.put(work.batch)
             work.done.set_result(None)
 
     return _sender(calls)
+
+
+@contextmanager
+def answering(work: Work) -> Iterator[None]:
+    """Tell the intake, which waits for the work, when an agent fails; Faust's supervisor hears of it too."""
+    try:
+        yield
+    except Exception as error:
+        work.done.set_exception(error)
+        raise
 
 
 def _sender(channel: ChannelT[Any]) -> Send:

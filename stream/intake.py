@@ -96,6 +96,7 @@ class Intake(Service):
         self._idle_after_s = idle_after_s
         self._ends: dict[TopicPartition, int] = {}  # end offset of partitions that were read to it
         self._next_idle_look = 0.0
+        self._deaf = False
         self._reading: asyncio.Future[None] | None = None
         # consume() blocks, and runs the rebalance callbacks; all use of the consumer's queue is in this thread.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"poll-{name}")
@@ -116,8 +117,9 @@ class Intake(Service):
         if self._reading is not None:
             await asyncio.wait([self._reading])
         if self.crashed:
-            return  # state may be ahead of what is durable: leave the offsets to the next owner
-        await self._outbox.commit(self._consumer)
+            self._deaf = True  # state may be ahead of what is durable: the next owner goes on from the last commit
+        else:
+            await self._outbox.commit(self._consumer)
         await self._blocking(self._consumer.close)
         log.info("left the group", role=self.name)
 
@@ -211,6 +213,8 @@ class Intake(Service):
 
     def _in_loop(self, handle: Callable[[list[TopicPartition]], Any], offsets: Sequence[Offset]) -> None:
         """Run a rebalance handler in the event loop while the poll thread waits: state has one thread only."""
+        if self._deaf:
+            return
         names = [TopicPartition(offset.topic, offset.partition) for offset in offsets]
         asyncio.run_coroutine_threadsafe(handle(names), self.loop).result()
 
