@@ -90,15 +90,15 @@ a person looking first.
 def _data(vectors: LabelledVectors, manifest: Manifest) -> str:
     kinds = Counter(vectors.attacks)
     rows = [[kind or "benign", f"{count:,}"] for kind, count in sorted(kinds.items())]
-    late = len(vectors.attacks) - len(set(vectors.session[ready(vectors)].tolist()))
+    early = int((~ready(vectors)).sum())
     unmatched = len(vectors.unmatched)
     return f"""
 {manifest.data.name}; licence {manifest.data.licence}.
 
 {table(["sessions", "number"], rows)}
 
-{len(vectors.values):,} vectors of {len(vectors.attacks):,} sessions; {late:,} sessions were too early to judge
-(the degree table held fewer than {manifest.minimum_edges:,} edges) and are left out. {unmatched:,} labelled
+{len(vectors.values):,} vectors of {len(vectors.attacks):,} sessions; {early:,} vectors were taken too early to
+judge (the degree table held fewer than {manifest.minimum_edges:,} edges) and are left out. {unmatched:,} labelled
 attacks have no call in the input.
 """
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from featurizer.features import FeatureSchema
-from scorer.call_recipe import CallOptions, examples_of, ready, reference_edges, thresholds_of
+from scorer.call_recipe import CallOptions, examples_of, preparation, ready, reference_edges, thresholds_of
 from scorer.evaluation import Quality, quality
 from scorer.examples import Indices, Labels, Scores
 from scorer.holdout import hold_out
@@ -119,10 +119,11 @@ def evaluate_calls(vectors: LabelledVectors, options: CallOptions, schema: Featu
     split = hold_out(vectors, options.seed)
     train, test = usable & split.train[vectors.session], usable & split.test[vectors.session]
     examples = examples_of(vectors, train, reference, schema)
-    inner = out_of_fold(examples, options.recipe, options.seed)
+    prepare = preparation(options, schema)
+    inner = out_of_fold(examples, options.recipe, options.seed, prepare)
     thresholds = thresholds_of(vectors, train, inner, options.false_alert_budget)
     features = examples_of(vectors, test, reference, schema).features
-    scores = predict(fit(examples, options.recipe, options.seed), features)
+    scores = predict(fit(prepare(examples), options.recipe, options.seed), features)
     complete = vectors.closed[test]
     judged = _Judged(vectors, np.flatnonzero(test), scores, thresholds)
     kinds = sorted({kind for kind, there in zip(vectors.attacks, judged.there, strict=True) if kind and there})
