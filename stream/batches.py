@@ -95,6 +95,11 @@ class Batch:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     decisions: Counter[Decision] = field(default_factory=Counter)
 
+    def hold(self, state: PartitionState) -> None:
+        """Note a partition's position: outputs without one would not be fenced when the partition is lost."""
+        if state.offset >= 0:
+            self.positions[state.name] = state.offset + 1
+
 
 def dead_letter(record: Record, reason: Reason, detail: str) -> DeadLetter:
     """Return the dead letter of a whole record."""

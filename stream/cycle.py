@@ -24,11 +24,13 @@ class Cycle:
         outgoing: records to produce, in order.
         positions: next offset to read, by input partition.
         batches: the batches, for the metrics once they are durable.
+        abandoned: its partitions belong to another worker now, so it must not be made durable any more.
     """
 
     outgoing: list[Outgoing] = field(default_factory=list)
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     batches: list[Batch] = field(default_factory=list)
+    abandoned: bool = False
 
     def add(self, batch: Batch, outgoing: Iterable[Outgoing]) -> None:
         """Add a batch with its encoded outputs."""
@@ -53,6 +55,10 @@ class DeliveryError(Exception):
     """Outputs could not be made durable; the worker must stop, and a restart resumes from the last commit."""
 
 
+class AbandonedError(Exception):
+    """The cycle was abandoned before it was durable; nothing of it can be seen by read_committed consumers."""
+
+
 class Delivery(Protocol):
     """A way of making a cycle durable."""
 
@@ -67,6 +73,7 @@ class Delivery(Protocol):
         """Make a cycle durable; returns when it is.
 
         Raises:
+            AbandonedError: it was abandoned meanwhile.
             DeliveryError: it could not be.
         """
 
@@ -91,10 +98,14 @@ class Transactions:
             raise _refused("transactions could not be initialised", error) from error
 
     def deliver(self, cycle: Cycle, consumer: Consumer) -> None:
-        """Produce and commit; an aborted transaction is repeated from the cycle, which is kept until it is durable."""
-        abortable = retry_if_exception(_abortable)
+        """Produce and commit; an aborted transaction is repeated from the cycle, which is kept until it is durable.
+
+        It is not repeated once the cycle is abandoned. The group fences a worker that has lost its partitions until it
+        has rejoined, and it cannot rejoin before the loss was handled, which abandons the cycle: so no cycle is
+        committed under the membership of a later generation.
+        """
         retrying = Retrying(
-            retry=abortable,
+            retry=retry_if_exception(lambda error: _abortable(error) and not cycle.abandoned),
             stop=stop_after_delay(self._timeout_s),
             wait=wait_exponential(0.05, max=2),
             before_sleep=lambda _: self._abort(),
@@ -103,6 +114,9 @@ class Transactions:
         try:
             retrying(self._transaction, cycle, consumer)
         except KafkaException as error:
+            if cycle.abandoned and _abortable(error):
+                self._abort()
+                raise AbandonedError from error
             raise _refused("a transaction failed", error) from error
 
     def _transaction(self, cycle: Cycle, consumer: Consumer) -> None:
@@ -115,7 +129,7 @@ class Transactions:
         self._retrying(producer.commit_transaction, self._timeout_s)
 
     def _abort(self) -> None:
-        log.warning("transaction aborted; repeating it")
+        log.warning("transaction aborted")
         self._retrying(self._producer.abort_transaction, self._timeout_s)
 
     def _retrying(self, call: Any, *arguments: Any) -> None:

@@ -5,11 +5,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import structlog
 from confluent_kafka import Consumer
 
 from stream.batches import Batch
-from stream.cycle import Cycle, Delivery
+from stream.cycle import AbandonedError, Cycle, Delivery
 from stream.wire import Outgoing
+
+log = structlog.get_logger(__name__)
 
 Encode = Callable[[Batch], list[Outgoing]]
 Committed = Callable[[Cycle, float], None]
@@ -32,6 +35,7 @@ class Outbox:
         self._committed = committed
         self._interval_s = interval_s
         self._cycle = Cycle()
+        self._committing: Cycle | None = None
         self._running: asyncio.Task[None] | None = None
         self._last = 0.0
         # Commits block; their own thread keeps them off the event loop and in order.
@@ -82,17 +86,24 @@ class Outbox:
     async def discard(self) -> None:
         """Forget what is not yet committed: its partitions belong to another worker now."""
         self._cycle = Cycle()
+        if self._committing is not None:
+            self._committing.abandoned = True
         await self._finish()
 
     def _begin(self, consumer: Consumer) -> None:
         cycle, self._cycle = self._cycle, Cycle()
+        self._committing = cycle
         self._last = time.monotonic()
         self._running = asyncio.get_running_loop().create_task(self._deliver(cycle, consumer))
 
     async def _deliver(self, cycle: Cycle, consumer: Consumer) -> None:
         started = time.perf_counter()
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._delivery.deliver, cycle, consumer)
-        self._committed(cycle, time.perf_counter() - started)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._delivery.deliver, cycle, consumer)
+        except AbandonedError:
+            log.warning("outputs discarded: another worker has their partitions", outputs=len(cycle.outgoing))
+        else:
+            self._committed(cycle, time.perf_counter() - started)
 
     async def _finish(self) -> None:
         running, self._running = self._running, None

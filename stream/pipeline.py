@@ -131,14 +131,19 @@ class Sessionizer:
 
     def close(self, names: Iterable[TopicPartition], reason: CloseReason) -> Batch:
         """Close all sessions of partitions; their last vectors are not yet scored, the degree tables stay."""
+        batch = Batch()
         for name in names:
-            self.partitions[name].windows.close_all(reason)
-        return self._collect(Batch())
+            state = self.partitions[name]
+            state.windows.close_all(reason)
+            batch.hold(state)
+        return self._collect(batch)
 
     def advance(self, names: Iterable[TopicPartition], now: int, batch: Batch) -> None:
         """Let the wall clock (epoch milliseconds) move idle partitions' clocks; adds to a batch not yet scored."""
         for name in names:
-            self.partitions[name].windows.advance(now)
+            state = self.partitions[name]
+            state.windows.advance(now)
+            batch.hold(state)
         self._collect(batch)
 
     def sessionize(self, records: Sequence[Record]) -> Batch:
@@ -171,7 +176,7 @@ class Sessionizer:
                 batch.dead_letters.append(dead_letter(record, Reason.INTERNAL_ERROR, repr(error)))
         batch.accepted += accepted
         for state in touched:
-            batch.positions[state.name] = state.offset + 1
+            batch.hold(state)
         return self._collect(batch)
 
     def _observe_log(self, state: PartitionState, decode: Decode, record: Record, batch: Batch) -> None:

@@ -72,8 +72,8 @@ def make_table_bundle(seed: int, *, with_estimator: bool = False, advance: Advan
         advance: called TABLE_STEPS times.
     """
     data = table_data()
-    with _workers() as pool:
-        report = evaluate_table(data, _runner(pool, advance))
+    with workers() as pool:
+        report = evaluate_table(data, runner(pool, advance))
     trained = train_on_table(data, seed, library_versions(), report.metrics())
     documents = table_card.documents(data, trained, report)
     return Made(_complete(trained, documents, with_estimator=with_estimator), report)
@@ -164,12 +164,14 @@ def _complete(trained: Trained, documents: dict[str, bytes], *, with_estimator: 
     return trained.bundle.with_documents(documents)
 
 
-def _workers() -> ProcessPoolExecutor:
+def workers() -> ProcessPoolExecutor:
     """Return processes for independent fits; not forked, since OpenMP does not survive a fork."""
     return ProcessPoolExecutor(min(os.cpu_count() or 1, MAX_PROCESSES), mp_context=multiprocessing.get_context("spawn"))
 
 
-def _runner(pool: ProcessPoolExecutor, advance: Advance) -> Callable[[str], Runner]:
+def runner(pool: ProcessPoolExecutor, advance: Advance) -> Callable[[str], Runner]:
+    """Return, for what is being measured, a ``map`` over the pool that tells of every fold."""
+
     def of(name: str) -> Runner:
         def run(evaluate: Evaluate, parts: Sequence[Split]) -> Iterator[Fold]:
             for fold in pool.map(evaluate, parts):

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Offset
 
 from stream.batches import Batch, Sample
-from stream.cycle import Cycle, DeliveryError, Flushes, Transactions, produce_all
+from stream.cycle import AbandonedError, Cycle, DeliveryError, Flushes, Transactions, produce_all
 from stream.records import TopicPartition
 from stream.wire import Outgoing
 from tests.records import CALLS, NOW, OTHER, call_record, make_detector
@@ -220,6 +220,17 @@ class TestTransactions:
         self.deliver(monkeypatch, journal, produce=[None, abortable()])
         repeated = ["begin", *PRODUCED, OFFSETS, "commit"]
         assert journal == ["begin", "produce one", "produce two!", "abort", *repeated]
+
+    def test_an_abandoned_cycle_is_aborted_and_never_repeated(
+        self, monkeypatch: pytest.MonkeyPatch, journal: list[str]
+    ) -> None:
+        """A worker that lost its partitions must not commit them under the membership it gets later."""
+        transactions = self.transactions(monkeypatch, journal, offsets=[abortable()])
+        cycle = cycle_of()
+        cycle.abandoned = True
+        with pytest.raises(AbandonedError):
+            transactions.deliver(cycle, consuming(journal))
+        assert journal == ["begin", *PRODUCED, f"{OFFSETS}!", "abort"]
 
     def test_a_cycle_is_repeated_as_often_as_needed(self, monkeypatch: pytest.MonkeyPatch, journal: list[str]) -> None:
         self.deliver(monkeypatch, journal, commit=[abortable(), abortable()])

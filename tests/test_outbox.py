@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stream.batches import Batch
-from stream.cycle import Cycle, DeliveryError
+from stream.cycle import AbandonedError, Cycle, DeliveryError
 from stream.outbox import Outbox
 from stream.wire import Outgoing
 from tests.records import CALLS
@@ -26,7 +26,8 @@ class FakeDelivery:
     def __init__(self) -> None:
         self.started = False
         self.delivered: list[Cycle] = []
-        self.error: DeliveryError | None = None
+        self.error: DeliveryError | AbandonedError | None = None
+        self.present: Cycle | None = None
         self.entered = threading.Event()
         self.go_on = threading.Event()
         self.go_on.set()
@@ -41,6 +42,7 @@ class FakeDelivery:
     def deliver(self, cycle: Cycle, consumer: object) -> None:
         assert consumer is CONSUMER
         self.threads.add(threading.current_thread().name)
+        self.present = cycle
         self.at_work += 1
         self.most_at_work = max(self.most_at_work, self.at_work)
         self.entered.set()
@@ -289,6 +291,24 @@ def test_discarding_waits_for_the_commit_in_flight() -> None:
     own = run(scenario)
     assert own.delivery.values == [[b"1"]]
     assert len(own.committed) == 1
+
+
+def test_discarding_abandons_the_commit_in_flight() -> None:
+    """What it had under way is neither counted as durable nor an error: another worker does it again."""
+
+    async def scenario(own: Boxed) -> None:
+        await own.hold_back()
+        own.delivery.error = AbandonedError()
+        discarding = asyncio.ensure_future(own.outbox.discard())
+        await asyncio.sleep(0.01)
+        assert own.delivery.present is not None
+        assert own.delivery.present.abandoned
+        own.delivery.go_on.set()
+        await discarding
+
+    own = run(scenario)
+    assert own.delivery.values == []
+    assert own.committed == []
 
 
 def test_a_batch_that_can_not_be_encoded_adds_nothing() -> None:

@@ -1,5 +1,6 @@
 """``gatewatch train``: make a model bundle from the public table, or from one's own labelled call logs."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -16,6 +17,10 @@ from stream.settings import Settings
 
 if TYPE_CHECKING:
     from stream.train import Made
+
+
+NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
+"""Names that a manifest may hold."""
 
 
 class RecipeName(StrEnum):
@@ -101,6 +106,8 @@ def train(  # noqa: PLR0913 -- one parameter per flag
         raise typer.BadParameter("give either --recipe access-behaviour, or --calls FILE with --labels FILE")
     if log_format not in FORMATS:
         raise typer.BadParameter(f"no format {log_format!r}: choose one of {', '.join(FORMATS)}")
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise typer.BadParameter(f"--name {name}: use small letters, digits, dots, dashes and underscores, at most 64")
     target = out or Path(name if recipe is None else recipe.value)
     check_place(target)
     if recipe is not None:
