@@ -1,6 +1,5 @@
 """Cards say what there is to know, and plots are pictures that do not change by themselves."""
 
-import itertools
 import re
 from importlib import resources
 
@@ -10,16 +9,13 @@ import pytest
 from featurizer.features import ACCESS_BEHAVIOUR_V1
 from scorer import feature_plots, plots, table_card
 from scorer.access_behaviour import Rows, read_table
-from scorer.evaluation import Evaluation, Fold, quality
-from scorer.examples import Labels
 from scorer.explanation import contributions
 from scorer.manifest import decode_manifest
 from scorer.model_card import CAPTIONS, CARD, table
-from scorer.table_recipe import FEATURE_SETS, TableReport
-from scorer.thresholds import sweep_row
 from scorer.training import Trained
 from stream.bundles import read_bundle
 from stream.train import table_data
+from tests.made_up_report import made_up_report
 from tests.pictures import assert_picture
 
 SCHEMA = ACCESS_BEHAVIOUR_V1
@@ -87,23 +83,11 @@ def test_the_shipped_model_is_about_as_good_as_this_data_allows() -> None:
     assert metrics["f1"] == pytest.approx(0.922, abs=0.012)
 
 
-def made_up_evaluation(labels: Labels) -> Evaluation:
-    """Three repetitions of five folds with scores that lean towards the labels; nothing is fitted."""
-    rng = np.random.default_rng(3)
-    folds = []
-    for _ in range(3):
-        for test in np.array_split(rng.permutation(len(labels)), 5):
-            scores = np.clip(rng.normal(0.3 + 0.4 * labels[test], 0.15), 0, 1)
-            own = labels[test]
-            folds.append(Fold(test, scores, quality(own, scores, 0.5), sweep_row(own, scores, 0.8)))
-    return Evaluation(folds)
-
-
 def test_the_table_recipes_documents_come_from_its_report() -> None:
     data = table_data()
     labels = read_table(data).without_copies().select(Rows.DEFAULT).anomalous
-    result = made_up_evaluation(labels)
-    report = TableReport(dict.fromkeys(itertools.product(Rows, FEATURE_SETS), result), result, labels)
+    report = made_up_report(labels)
+    result = report.shipped
     bundle = read_bundle("access-behaviour", SCHEMA)
 
     documents = table_card.documents(data, Trained(bundle, None), report)

@@ -3,6 +3,7 @@
 import io
 import json
 from contextlib import redirect_stdout
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,20 @@ import joblib
 import numpy as np
 import pytest
 
+import stream.train
 from featurizer.features import ACCESS_BEHAVIOUR_V1, matrix_of
+from scorer.access_behaviour import Rows, read_table
 from scorer.bundle import ModelBundle
+from scorer.evaluation import honest
 from scorer.model_card import CAPTIONS, CARD
+from scorer.training import Recipe
 from stream.bundles import read_bundle
 from stream.cli import main
 from stream.replay import replay_vectors
 from stream.settings import load_settings
-from stream.train import ESTIMATOR
+from stream.train import ESTIMATOR, library_versions, runner, table_data, workers
+from tests.labelled_sessions import make_examples
+from tests.made_up_report import made_up_report
 from tests.pictures import assert_picture
 
 SCHEMA = ACCESS_BEHAVIOUR_V1
@@ -29,6 +36,12 @@ SET_LIMITS = [part for name, value in LIMITS.items() for part in ("--set", f"{na
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Run in a folder without a gatewatch.toml."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def process_tracker() -> None:
+    """Start the one helper that Python keeps for spawned processes until the end: it is nothing that a test leaves."""
+    resource_tracker.ensure_running()
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +121,37 @@ def test_the_estimator_comes_along_when_asked_for_and_agrees(
     np.testing.assert_allclose(bundle.score(rows, edges), estimator.predict_proba(rows)[:, 1], rtol=0, atol=1e-12)
 
 
+def test_the_recipe_of_the_table_prints_both_protocols(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The measuring, minutes of work, is made up here; training, card, files and printing are not."""
+    labels = read_table(table_data()).without_copies().select(Rows.DEFAULT).anomalous
+    report = made_up_report(labels)
+    monkeypatch.setattr(stream.train, "evaluate_table", lambda _data, _run: report)
+
+    code, out, _ = train(capsys, "--recipe", "access-behaviour")
+
+    assert code == 0
+    figure = report.shipped.figures()["f1"]
+    assert out.count(f"{figure.mean:.3f} ± {figure.spread:.3f}") == 7
+    assert "Honest protocol" in out
+    assert "threshold on the test rows" in out
+    bundle = read_bundle("./access-behaviour", SCHEMA)
+    assert bundle.uid in out
+    assert bundle.manifest.metrics == report.metrics()
+    assert bundle.manifest.library_versions == library_versions()
+
+
+def test_processes_measure_what_one_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream.train, "MAX_PROCESSES", 2)
+    examples, recipe = make_examples(100), Recipe(max_iter=2)
+    told: list[str] = []
+    with workers() as pool:
+        shared = honest(examples, recipe, (0,), runner(pool, told.append)("rows"))
+    assert shared.figures() == honest(examples, recipe, (0,)).figures()
+    assert told == ["rows"] * 5
+
+
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
@@ -116,6 +160,7 @@ def test_the_estimator_comes_along_when_asked_for_and_agrees(
         (["--calls", "calls"], "--labels FILE"),
         (["--recipe", "other"], "access-behaviour"),
         (["--calls", "calls", "--labels", "labels", "--format", "morse"], "no format"),
+        (["--calls", "calls", "--labels", "labels", "--name", "My Model"], "--name My Model"),
         (["--calls", "nowhere", "--labels", "labels"], "nowhere"),
     ],
 )
