@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as Offset
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
@@ -59,6 +59,16 @@ class AbandonedError(Exception):
     """The cycle was abandoned before it was durable; nothing of it can be seen by read_committed consumers."""
 
 
+class Member(Protocol):
+    """What a delivery asks of the group's member whose positions it commits; a consumer, from any thread."""
+
+    def consumer_group_metadata(self) -> Any:
+        """Return the membership that a transaction is fenced by."""
+
+    def commit(self, *, offsets: list[Offset], asynchronous: Literal[False]) -> Any:
+        """Commit offsets; returns when they are."""
+
+
 class Delivery(Protocol):
     """A way of making a cycle durable."""
 
@@ -69,7 +79,7 @@ class Delivery(Protocol):
             DeliveryError: the broker does not answer or refuses.
         """
 
-    def deliver(self, cycle: Cycle, consumer: Consumer) -> None:
+    def deliver(self, cycle: Cycle, consumer: Member) -> None:
         """Make a cycle durable; returns when it is.
 
         Raises:
@@ -97,7 +107,7 @@ class Transactions:
         except KafkaException as error:
             raise _refused("transactions could not be initialised", error) from error
 
-    def deliver(self, cycle: Cycle, consumer: Consumer) -> None:
+    def deliver(self, cycle: Cycle, consumer: Member) -> None:
         """Produce and commit; an aborted transaction is repeated from the cycle, which is kept until it is durable.
 
         It is not repeated once the cycle is abandoned. The group fences a worker that has lost its partitions until it
@@ -119,7 +129,7 @@ class Transactions:
                 raise AbandonedError from error
             raise _refused("a transaction failed", error) from error
 
-    def _transaction(self, cycle: Cycle, consumer: Consumer) -> None:
+    def _transaction(self, cycle: Cycle, consumer: Member) -> None:
         producer = self._producer
         producer.begin_transaction()
         produce_all(producer, cycle.outgoing)
@@ -159,7 +169,7 @@ class Flushes:
     def start(self) -> None:
         """Do nothing: a plain producer connects when it first produces."""
 
-    def deliver(self, cycle: Cycle, consumer: Consumer) -> None:
+    def deliver(self, cycle: Cycle, consumer: Member) -> None:
         """Produce, wait for every report, commit."""
         self._failures.clear()
         try:

@@ -3,18 +3,18 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Offset
 from mode import Service
 
 from stream.batches import Batch
 from stream.clock import now_ms
 from stream.outbox import Outbox
+from stream.reader import Reader
 from stream.records import Record, TopicPartition
 
 log = structlog.get_logger(__name__)
@@ -87,7 +87,7 @@ class Intake(Service):
         self.assigned: dict[TopicPartition, float] = {}
         """Assigned partitions with the monotonic time of their last news."""
         self.ready = False
-        self._consumer = Consumer(config)
+        self._reader = Reader(name, config)
         self._topics = list(topics)
         self._send = send
         self._stage = stage
@@ -98,13 +98,11 @@ class Intake(Service):
         self._next_idle_look = 0.0
         self._deaf = False
         self._reading: asyncio.Future[None] | None = None
-        # consume() blocks, and runs the rebalance callbacks; all use of the consumer's queue is in this thread.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"poll-{name}")
 
     async def on_start(self) -> None:
         """Connect the outbox, join the group, start to read."""
         await self._outbox.start()
-        self._consumer.subscribe(
+        self._reader.subscribe(
             self._topics,
             on_assign=lambda _, offsets: self._in_loop(self._on_assign, offsets),
             on_revoke=lambda _, offsets: self._in_loop(self._on_revoke, offsets),
@@ -119,25 +117,19 @@ class Intake(Service):
         if self.crashed:
             self._deaf = True  # state may be ahead of what is durable: the next owner goes on from the last commit
         else:
-            await self._outbox.commit(self._consumer)
-        await self._blocking(self._consumer.close)
+            await self._outbox.commit(self._reader)
+        await self._reader.close()
         log.info("left the group", role=self.name)
 
     def lags(self) -> dict[TopicPartition, int]:
         """Return how many records of each assigned partition are not yet read, as far as the client knows the end."""
-        positions = self._consumer.position([Offset(*name) for name in self.assigned]) if self.assigned else []
-        lags = {}
-        for position in positions:
-            _, end = self._consumer.get_watermark_offsets(position, cached=True)
-            if end >= 0 and position.offset >= 0:
-                lags[TopicPartition(position.topic, position.partition)] = max(0, end - position.offset)
-        return lags
+        return self._reader.lags
 
     async def _read(self) -> None:
         try:
             while not self.should_stop:
                 timeout = min(_LONGEST_POLL_S, self._outbox.due_in)
-                messages = await self._blocking(self._consumer.consume, self._batch_size, timeout)
+                messages = await self._reader.consume(self._batch_size, timeout)
                 records = self._sort_out(messages)
                 idle = self._idle()
                 if records or idle:
@@ -146,7 +138,7 @@ class Intake(Service):
                     await self._send(work)
                     await done
                     self._note_news(work.batch)
-                await self._outbox.commit_when_due(self._consumer)
+                await self._outbox.commit_when_due(self._reader)
         except Exception as error:
             log.exception("the worker stops", role=self.name, error=str(error))
             await self.crash(error)
@@ -198,7 +190,7 @@ class Intake(Service):
         log.info("partitions revoked", role=self.name, partitions=[str(name) for name in names])
         self._forget(names)
         self._outbox.put(self._stage.release(names))
-        await self._outbox.commit(self._consumer)
+        await self._outbox.commit(self._reader)
 
     async def _on_lost(self, names: list[TopicPartition]) -> None:
         log.warning("partitions lost to another worker", role=self.name, partitions=[str(name) for name in names])
@@ -216,7 +208,4 @@ class Intake(Service):
         if self._deaf:
             return
         names = [TopicPartition(offset.topic, offset.partition) for offset in offsets]
-        asyncio.run_coroutine_threadsafe(handle(names), self.loop).result()
-
-    async def _blocking(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+        self._reader.wait(asyncio.run_coroutine_threadsafe(handle(names), self.loop))

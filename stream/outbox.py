@@ -6,10 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
-from confluent_kafka import Consumer
 
 from stream.batches import Batch
-from stream.cycle import AbandonedError, Cycle, Delivery
+from stream.cycle import AbandonedError, Cycle, Delivery, Member
 from stream.wire import Outgoing
 
 log = structlog.get_logger(__name__)
@@ -60,7 +59,7 @@ class Outbox:
             return self._interval_s
         return max(0.0, self._last + self._interval_s - time.monotonic())
 
-    async def commit_when_due(self, consumer: Consumer) -> None:
+    async def commit_when_due(self, consumer: Member) -> None:
         """Start committing the present cycle if it is time; wait only if the one before is still at it.
 
         Raises:
@@ -72,7 +71,7 @@ class Outbox:
             await self._finish()
             self._begin(consumer)
 
-    async def commit(self, consumer: Consumer) -> None:
+    async def commit(self, consumer: Member) -> None:
         """Commit everything there is and wait for it.
 
         Raises:
@@ -90,13 +89,13 @@ class Outbox:
             self._committing.abandoned = True
         await self._finish()
 
-    def _begin(self, consumer: Consumer) -> None:
+    def _begin(self, consumer: Member) -> None:
         cycle, self._cycle = self._cycle, Cycle()
         self._committing = cycle
         self._last = time.monotonic()
         self._running = asyncio.get_running_loop().create_task(self._deliver(cycle, consumer))
 
-    async def _deliver(self, cycle: Cycle, consumer: Consumer) -> None:
+    async def _deliver(self, cycle: Cycle, consumer: Member) -> None:
         started = time.perf_counter()
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._delivery.deliver, cycle, consumer)

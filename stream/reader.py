@@ -1,0 +1,126 @@
+"""Reader: a consumer, and the one thread that uses it.
+
+confluent-kafka lets one thread at a time into a consumer (since 2.16), and ``consume()`` stays inside while it waits
+for records and while it runs rebalance callbacks. Another thread that asked the consumer for anything would wait as
+long: a scrape of the metrics would hold up the event loop, and the commit that a rebalance callback waits for would
+never come. So whatever the consumer is asked, its own thread asks: after a poll, or while a callback waits.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from typing import Any, Literal, TypeVar
+
+from confluent_kafka import Consumer
+from confluent_kafka import TopicPartition as Offset
+
+from stream.records import TopicPartition
+
+T = TypeVar("T")
+
+_LAG_LOOK_S = 0.1
+
+
+class Reader:
+    """Reads batches in a thread of its own; every method but those marked may be called from any other thread.
+
+    Args:
+        name: of the thread.
+        config: consumer configuration.
+
+    Attributes:
+        lags: how many records of each assigned partition are not yet read, as far as the client knows the end.
+    """
+
+    def __init__(self, name: str, config: dict[str, Any]) -> None:
+        self.lags: dict[TopicPartition, int] = {}
+        self._consumer = Consumer(config)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"poll-{name}")
+        self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._membership: Any = None
+        self._next_lag_look = 0.0
+
+    def subscribe(self, topics: Sequence[str], **callbacks: Callable[[Consumer, Sequence[Offset]], None]) -> None:
+        """Join the group; the rebalance callbacks run in this reader's thread."""
+        self._consumer.subscribe(list(topics), **callbacks)
+
+    async def consume(self, most: int, timeout_s: float) -> list[Any]:
+        """Return the next messages, at most so many, after this long at the latest."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._consume, most, timeout_s)
+
+    async def close(self) -> None:
+        """Leave the group, which revokes all partitions first."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._consumer.close)
+
+    def wait(self, future: Future[T]) -> T:
+        """Return a future's result; called in this reader's thread, from a rebalance callback.
+
+        Meanwhile the consumer can be asked: the future may depend on an answer.
+        """
+        self._note_membership()
+        future.add_done_callback(lambda _: self._asked.put(lambda: None))
+        while not future.done():
+            self._asked.get()()
+        return future.result()
+
+    def consumer_group_metadata(self) -> Any:
+        """Return the latest membership in the group that the consumer had; a transaction is fenced by it."""
+        return self._membership
+
+    def commit(self, *, offsets: list[Offset], asynchronous: Literal[False]) -> None:
+        """Commit offsets; returns when they are.
+
+        Raises:
+            KafkaException: they could not be.
+        """
+        answer: Future[None] = Future()
+
+        def work() -> None:
+            try:
+                self._consumer.commit(offsets=offsets, asynchronous=asynchronous)
+            except Exception as error:  # noqa: BLE001 -- raised where it was asked
+                answer.set_exception(error)
+            else:
+                answer.set_result(None)
+
+        self._asked.put(work)
+        self._thread.submit(self._answer)
+        answer.result()
+
+    def _answer(self) -> None:
+        """Do what has been asked, unless a rebalance callback has already done it."""
+        while True:
+            try:
+                work = self._asked.get_nowait()
+            except Empty:
+                return
+            work()
+
+    def _consume(self, most: int, timeout_s: float) -> list[Any]:
+        messages = self._consumer.consume(most, timeout_s)
+        self._note_membership()
+        if time.monotonic() >= self._next_lag_look:
+            self._next_lag_look = time.monotonic() + _LAG_LOOK_S
+            self._note_lags()
+        return messages
+
+    def _note_membership(self) -> None:
+        """Remember the membership, but not that of a consumer which has just lost it.
+
+        The broker takes offsets from a transaction without a member's id as those of a program that is in no group,
+        and does not fence it. The id is looked at last: a new one is only given after a rebalance callback.
+        """
+        membership = self._consumer.consumer_group_metadata()
+        if self._consumer.memberid():
+            self._membership = membership
+
+    def _note_lags(self) -> None:
+        lags = {}
+        assigned = self._consumer.assignment()
+        for position in self._consumer.position(assigned) if assigned else ():
+            _, end = self._consumer.get_watermark_offsets(position, cached=True)
+            if end >= 0 and position.offset >= 0:
+                lags[TopicPartition(position.topic, position.partition)] = max(0, end - position.offset)
+        self.lags = lags
