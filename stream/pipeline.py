@@ -141,9 +141,10 @@ class Sessionizer:
     def advance(self, names: Iterable[TopicPartition], now: int, batch: Batch) -> None:
         """Let the wall clock (epoch milliseconds) move idle partitions' clocks; adds to a batch not yet scored."""
         for name in names:
-            state = self.partitions[name]
+            state, due = self.partitions[name], len(self._samples)
             state.windows.advance(now)
-            batch.hold(state)
+            if len(self._samples) > due:  # the clock moves four times a second, and mostly leads to nothing
+                batch.hold(state)
         self._collect(batch)
 
     def sessionize(self, records: Sequence[Record]) -> Batch:
