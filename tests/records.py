@@ -7,7 +7,7 @@ import msgspec
 
 from featurizer.calls import ApiCall, encode_call
 from featurizer.degrees import DegreeSnapshot
-from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector
+from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Occasion
 from featurizer.sessions import SessionPolicy
 from scorer.alerts import AlertPolicy, Contribution
 from scorer.judge import Judge
@@ -96,7 +96,7 @@ class PlainJudge(Judge):
                 occasion=vector.occasion,
                 model=self.bundle.uid,
                 score=min(1.0, vector.values[0] / 10),
-                threshold=self.threshold_open,
+                threshold=self.threshold_closed if vector.occasion is Occasion.CLOSED else self.threshold_open,
                 readiness=Readiness.READY if vector.total_edges >= self.minimum_edges else Readiness.LEARNING,
                 total_edges=vector.total_edges,
                 minimum_edges=self.minimum_edges,
@@ -108,8 +108,14 @@ class PlainJudge(Judge):
         return (PLAIN, msgspec.structs.replace(MANY, value=vector.values[0]))
 
 
-def plain_judge(threshold: float = 0.3, minimum_edges: int = 0) -> PlainJudge:
-    return PlainJudge(make_bundle(), ACCESS_BEHAVIOUR_V1, minimum_edges=minimum_edges, threshold_open=threshold)
+def plain_judge(threshold_open: float = 0.3, threshold_closed: float = 0.3, minimum_edges: int = 0) -> PlainJudge:
+    return PlainJudge(
+        make_bundle(),
+        ACCESS_BEHAVIOUR_V1,
+        minimum_edges=minimum_edges,
+        threshold_open=threshold_open,
+        threshold_closed=threshold_closed,
+    )
 
 
 def make_detector(

@@ -157,6 +157,23 @@ def test_the_history_holds_only_clients_in_their_cooldown(gaps: list[int]) -> No
     assert len(judged.history) == 0
 
 
+def test_an_open_vector_after_the_closing_alert_is_a_repetition() -> None:
+    own = vector()
+    decision = AlertHistory(AlertPolicy()).decide(verdict_of(own), own, NOON, early=False, closing=True)
+    assert decision is Decision.REPEATED
+
+
+def test_a_client_alerted_anew_is_forgotten_by_its_last_alert_and_does_not_keep_others() -> None:
+    judged = Judged()
+    judged.decide(NOON, "s1", client="ann")
+    judged.decide(NOON + 1, "s2", client="bob")
+    judged.decide(NOON + 5 * MINUTE, "s1", Occasion.CLOSED, client="ann")
+    judged.history.forget(NOON + 11 * MINUTE)
+    assert len(judged.history) == 1
+    assert judged.decide(NOON + 11 * MINUTE, "s3", client="ann") is Decision.COOLDOWN
+    assert judged.decide(NOON + 11 * MINUTE, "s4", client="bob") is Decision.ALERT
+
+
 def test_an_early_alert_is_of_an_open_session() -> None:
     kinds = {occasion: alert_kind(occasion) for occasion in Occasion}
     assert kinds == {

@@ -258,6 +258,18 @@ class TestAlerting:
         assert second.decisions[Decision.COOLDOWN] == 1
         assert [own.kind for own in third.alerts] == [AlertKind.CLOSING]
 
+    def test_a_cooldown_holds_whatever_comes_later_in_the_batch(self) -> None:
+        detector = make_detector(alerts=AlertPolicy(cooldown=10_000))
+        again = walk("abcdefgh", start=NOW + 5000, first=8)
+        batch = run(detector, [*walk("abcdefgh"), *again, call_record(16, NOW + 90_000, "bob")])
+        first, second = (own.vector.session_id for own in batch.samples if own.vector.occasion is Occasion.GROWING)
+        assert [(own.session_id, own.kind) for own in batch.alerts] == [
+            (first, AlertKind.EARLY),
+            (first, AlertKind.CLOSING),
+            (second, AlertKind.CLOSING),
+        ]
+        assert batch.decisions[Decision.COOLDOWN] == 1
+
     def test_the_model_is_the_judge(self) -> None:
         """With a real bundle: scores are the model's, and what it learned to be odd alerts."""
         judge = Judge(make_bundle(), ACCESS_BEHAVIOUR_V1, minimum_edges=1)
@@ -304,6 +316,11 @@ class TestPartitions:
         assert detector.degrees.snapshot() == detector.partitions[CALLS].table.snapshot()
         assert detector.degrees.total_edges == 1
 
+    def test_the_last_outputs_of_a_partition_go_with_its_position(self) -> None:
+        detector = make_detector(CALLS, OTHER)
+        run(detector, walk("abc", first=7))
+        assert detector.release([CALLS, OTHER], CloseReason.REVOKED).positions == {CALLS: 10}
+
     def test_finishing_closes_and_scores_and_keeps_the_degrees(self) -> None:
         detector = make_detector(CALLS, OTHER)
         run(detector, [*walk("abc"), *walk("x", "bob", source=OTHER)])
@@ -319,6 +336,21 @@ class TestPartitions:
         detector.score(batch)
         assert [(own.vector.client, own.vector.close_reason) for own in batch.samples] == [("ann", "inactivity")]
         assert detector.open_sessions == 1
+
+    def test_outputs_of_an_idle_partition_go_with_its_position(self) -> None:
+        """Without one they would be committed even if another worker had the partition by then."""
+        detector = make_detector(CALLS, OTHER)
+        run(detector, [*walk("abc", first=7), *walk("x", "bob", source=OTHER)])
+        batch = Batch()
+        detector.advance([CALLS], NOW + 10_000, batch)
+        assert batch.positions == {CALLS: 10}
+
+    def test_an_idle_partition_without_outputs_has_nothing_to_commit(self) -> None:
+        detector = make_detector(CALLS, OTHER)
+        run(detector, walk("abc"))
+        batch = Batch()
+        detector.advance([CALLS, OTHER], NOW + 3, batch)
+        assert batch == Batch()
 
     def test_frozen_degrees_are_read_whatever_the_traffic(self) -> None:
         frozen = DegreeSnapshot(500, {"GET /a": EndpointDegrees(40, 60), "GET /b": EndpointDegrees(7, 9)})
@@ -359,7 +391,7 @@ def small_detector(*, frozen: DegreeSnapshot | None, cooldown: int) -> Detector:
         gap=10, lateness=3, linger=5, quiet=4, first_vector_calls=3, max_calls=9, max_edges=6, future_tolerance=2
     )
     return make_detector(
-        CALLS, OTHER, sessions=policy, alerts=AlertPolicy(cooldown=cooldown), judge=plain_judge(0.2), frozen=frozen
+        CALLS, OTHER, sessions=policy, alerts=AlertPolicy(cooldown=cooldown), judge=plain_judge(0.2, 0.4), frozen=frozen
     )
 
 

@@ -255,6 +255,17 @@ class TestDuplicates:
         for request_id in ("abc", "ab", "bc", "b", "", "a\nb", "c"):
             assert watched.call(5000, request_id=request_id) is Outcome.IN_SESSION
 
+    def test_remembered_ids_are_compared_one_by_one(self) -> None:
+        """They stand side by side, 8 bytes each: the end of one and the start of the next are no id."""
+        watched = watch()
+        watched.call(5000, request_id="r1")
+        session = watched.windows.open["ann"]
+        fingerprint = session.requests
+        assert len(fingerprint) == 8
+        session.requests = b"\0\0\0" + fingerprint + b"\0" * 5
+        assert watched.call(5000, request_id="r1") is Outcome.IN_SESSION
+        assert watched.call(5000, request_id="r1") is Outcome.DUPLICATE
+
     def test_a_copy_does_not_close_a_full_session(self) -> None:
         watched = watch(max_calls=2)
         watched.call(5000, request_id="r1")
