@@ -110,12 +110,16 @@ class Transactions:
     def deliver(self, cycle: Cycle, consumer: Member) -> None:
         """Produce and commit; an aborted transaction is repeated from the cycle, which is kept until it is durable.
 
-        It is not repeated once the cycle is abandoned. The group fences a worker that has lost its partitions until it
-        has rejoined, and it cannot rejoin before the loss was handled, which abandons the cycle: so no cycle is
-        committed under the membership of a later generation.
+        It is not repeated once the cycle is abandoned, nor when the group does not know this worker any more. The group
+        fences a worker that has lost its partitions until it has rejoined, and it cannot rejoin before the loss was
+        handled, which abandons the cycle: so no cycle is committed under the membership of a later generation.
         """
+
+        def vain(error: BaseException) -> bool:
+            return cycle.abandoned or _expelled(error)
+
         retrying = Retrying(
-            retry=retry_if_exception(lambda error: _abortable(error) and not cycle.abandoned),
+            retry=retry_if_exception(lambda error: _abortable(error) and not vain(error)),
             stop=stop_after_delay(self._timeout_s),
             wait=wait_exponential(0.05, max=2),
             before_sleep=lambda _: self._abort(),
@@ -124,7 +128,7 @@ class Transactions:
         try:
             retrying(self._transaction, cycle, consumer)
         except KafkaException as error:
-            if cycle.abandoned and _abortable(error):
+            if _abortable(error) and vain(error):
                 self._abort()
                 raise AbandonedError from error
             raise _refused("a transaction failed", error) from error
@@ -221,6 +225,14 @@ def _retriable(error: BaseException) -> bool:
 def _abortable(error: BaseException) -> bool:
     kafka_error = _error(error)
     return kafka_error is not None and bool(kafka_error.txn_requires_abort())
+
+
+def _expelled(error: BaseException) -> bool:
+    kafka_error = _error(error)
+    return kafka_error is not None and kafka_error.code() in {
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.FENCED_INSTANCE_ID,
+    }
 
 
 def _refused(what: str, error: KafkaException) -> DeliveryError:

@@ -66,7 +66,11 @@ class Reader:
         return future.result()
 
     def consumer_group_metadata(self) -> Any:
-        """Return the latest membership in the group that the consumer had; a transaction is fenced by it."""
+        """Return the latest membership in the group that is known; a transaction is fenced by it.
+
+        The broker refuses one that a rebalance has outdated; for the next attempt it is looked up anew.
+        """
+        self._thread.submit(self._note_membership)
         return self._membership
 
     def commit(self, *, offsets: list[Offset], asynchronous: Literal[False]) -> None:

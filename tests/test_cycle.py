@@ -232,6 +232,16 @@ class TestTransactions:
             transactions.deliver(cycle, consuming(journal))
         assert journal == ["begin", *PRODUCED, f"{OFFSETS}!", "abort"]
 
+    def test_a_cycle_is_not_repeated_by_a_worker_that_the_group_has_put_out(
+        self, monkeypatch: pytest.MonkeyPatch, journal: list[str]
+    ) -> None:
+        """Only a poll gets it back in, and no poll comes while a commit is waited for."""
+        expelled = kafka_error(KafkaError.UNKNOWN_MEMBER_ID, txn_requires_abort=True)
+        transactions = self.transactions(monkeypatch, journal, offsets=[expelled])
+        with pytest.raises(AbandonedError):
+            transactions.deliver(cycle_of(), consuming(journal))
+        assert journal == ["begin", *PRODUCED, f"{OFFSETS}!", "abort"]
+
     def test_a_cycle_is_repeated_as_often_as_needed(self, monkeypatch: pytest.MonkeyPatch, journal: list[str]) -> None:
         self.deliver(monkeypatch, journal, commit=[abortable(), abortable()])
         assert [step for step in journal if step in {"abort", "commit!", "commit"}] == [
