@@ -4,6 +4,12 @@ from enum import StrEnum
 
 import msgspec
 
+MAX_RECORD_BYTES = 2_097_152
+"""Largest record gatewatch produces; the topic of dead letters is made to hold it."""
+MAX_ORIGINAL_BYTES = MAX_RECORD_BYTES - 131_072
+"""Bytes of an original kept in a dead letter; the rest is room for key, headers and the batch around it."""
+MAX_KEY_BYTES = 65_536
+
 
 class Reason(StrEnum):
     """Why a record is a dead letter; the label of the metric, so the list is closed."""

@@ -131,13 +131,14 @@ class Intake(Service):
                 timeout = min(_LONGEST_POLL_S, self._outbox.due_in)
                 messages = await self._reader.consume(self._batch_size, timeout)
                 records = self._sort_out(messages)
-                idle = self._idle()
+                # Never with records at hand: the wall clock must not pass them.
+                idle = [] if records else self._idle()
                 if records or idle:
                     done = asyncio.get_running_loop().create_future()
                     work = Work(records, idle, now_ms(), done)
                     await self._send(work)
                     await done
-                    self._note_news(work.batch)
+                    self._note_news(work.batch, idle)
                 await self._outbox.commit_when_due(self._reader)
         except Exception as error:
             log.exception("the worker stops", role=self.name, error=str(error))
@@ -162,10 +163,12 @@ class Intake(Service):
                 log.warning("consumer error, waiting", role=self.name, error=error.str())
         return records
 
-    def _note_news(self, batch: Batch) -> None:
+    def _note_news(self, batch: Batch, idle: Sequence[TopicPartition]) -> None:
         """Remember when partitions had news; one that was read beyond the end last reported is not at its end."""
         now = time.monotonic()
         for name, position in batch.positions.items():
+            if name in idle:
+                continue  # its position is there to fence its outputs
             self.assigned[name] = now
             if self._ends.get(name, position) < position:
                 del self._ends[name]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from stream.dead_letters import MAX_RECORD_BYTES
 from stream.errors import SettingsError
 from stream.settings import Settings
 
@@ -45,6 +46,8 @@ PRODUCER_DEFAULTS: Mapping[str, Any] = {
     "partitioner": "murmur2_random",
     # Log lines and vectors repeat themselves; lz4 costs the least CPU.
     "compression.type": "lz4",
+    # A dead letter holds the original record and its headers.
+    "message.max.bytes": MAX_RECORD_BYTES,
     # A commit flushes at once whatever this says; between commits batches may grow.
     "linger.ms": 5,
     # One cycle's batch of 10,000 calls in several cycles' reserve.

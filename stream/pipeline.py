@@ -119,6 +119,8 @@ class Sessionizer:
         Raises:
             KeyError: the topic is none of the inputs.
         """
+        if name in self.partitions:
+            self.partitions[name].table.detach()  # assigned anew without a word of its loss
         table = DegreeTable(self.degrees, self._max_endpoints, self._excluded)
 
         def emit(session: Session, occasion: Occasion, reason: CloseReason | None) -> None:
@@ -260,7 +262,9 @@ class Detector(Sessionizer):
                 else:
                     session.alerted_closed = True
                 batch.alerts.append(self._alert(sample, verdict))
-            if sample.vector.occasion is Occasion.CLOSED and (session.alerted_open or session.alerted_closed):
+            alerted = session.alerted_open or session.alerted_closed
+            # One that the cooldown held back is as anomalous, and must teach the tables as little.
+            if sample.vector.occasion is Occasion.CLOSED and (alerted or decision is Decision.COOLDOWN):
                 state.table.retract(session.edges)
 
     def _alert(self, sample: Sample, verdict: Verdict) -> Alert:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from stream.dead_letters import MAX_RECORD_BYTES
 from stream.sections.kafka import InputSettings, TopicsSettings
 from stream.settings import Settings
 
@@ -100,6 +101,8 @@ def _own_spec(name: str, purpose: str, roles: frozenset[str], topics: TopicsSett
         "retention.ms": str(round(hours * 3_600_000)),
         "retention.bytes": str(size),
     }
+    if name == "dead_letters":
+        config["max.message.bytes"] = str(MAX_RECORD_BYTES)
     if topics.replication_factor >= MINIMUM_COPIES:
         config["min.insync.replicas"] = "2"
     return TopicSpec(

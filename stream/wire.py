@@ -11,7 +11,7 @@ import msgspec
 from featurizer.calls import ApiCall, encode_call
 from featurizer.features import FeatureSchema, FeatureVector, Occasion
 from scorer.verdicts import Verdict
-from stream.dead_letters import DeadLetter
+from stream.dead_letters import MAX_KEY_BYTES, MAX_ORIGINAL_BYTES, DeadLetter
 from stream.records import EPOCH_2000
 
 Headers = Sequence[tuple[str, str | bytes]]
@@ -114,7 +114,10 @@ def decode_vector(data: bytes, schema: FeatureSchema) -> FeatureVector:
 
 
 def dead_letter_record(topic: str, letter: DeadLetter) -> Outgoing:
-    """Return a dead letter: the original bytes as value, and in the headers where they came from and what is wrong."""
+    """Return a dead letter: the original bytes as value, and in the headers where they came from and what is wrong.
+
+    An original that the topic could not hold is cut, and a header gives its size: one record must not stop a worker.
+    """
     headers = [
         ("gatewatch.reason", str(letter.reason)),
         ("gatewatch.detail", letter.detail),
@@ -125,7 +128,10 @@ def dead_letter_record(topic: str, letter: DeadLetter) -> Outgoing:
     ]
     if letter.index is not None:
         headers.append(("gatewatch.index", str(letter.index)))
-    return Outgoing(topic, letter.key, letter.original, headers=headers)
+    if len(letter.original) > MAX_ORIGINAL_BYTES:
+        headers.append(("gatewatch.truncated-from", str(len(letter.original))))
+    key = letter.key if letter.key is None or len(letter.key) <= MAX_KEY_BYTES else None
+    return Outgoing(topic, key, letter.original[:MAX_ORIGINAL_BYTES], headers=headers)
 
 
 @cache

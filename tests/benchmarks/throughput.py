@@ -17,22 +17,27 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
+from featurizer.calls import ApiCall, encode_call
+from featurizer.routes import RouteTemplates
 from stream.clock import now_ms
 from stream.cycle import Cycle
 from stream.errors import ExitCode
 from stream.kafka_config import consumer_config, producer_config
 from stream.settings import Settings, load_settings
+from stream.simulator import Simulation, SimulationOptions
+from stream.wire import client_key
 from tests.kafka_broker import running_broker
-from tests.workloads import Workload, wire_records
 
 BATCH = 10_000
-_HISTORY_MS = 15 * 60_000
+HISTORY_S = 900
 
 
 def settings_for(bootstrap: str, name: str, guarantee: str) -> Settings:
@@ -48,28 +53,40 @@ def settings_for(bootstrap: str, name: str, guarantee: str) -> Settings:
 
 
 def fill(bootstrap: str, calls: int) -> None:
-    """Make the topics and write the calls, stamped with the recent past so that no retention deletes them."""
+    """Make the topics and write simulated calls of the last quarter of an hour, so that no retention deletes them."""
     from stream.topic_specs import wanted_topics  # noqa: PLC0415 -- only the parent needs it
     from stream.topics import Topics  # noqa: PLC0415 -- same
 
     settings = settings_for(bootstrap, "filler", "exactly_once")
     Topics(settings).create(wanted_topics(settings))
     producer = Producer(producer_config(settings, None) | {"linger.ms": 50})
-    for record in wire_records(Workload(calls, start=now_ms() - _HISTORY_MS)):
+    for call in simulated_calls(calls):
+        key, value = client_key(call.client), encode_call(call)
         while True:
             try:
-                producer.produce(settings.topics.api_calls, record.value, record.key, timestamp=record.timestamp)
+                producer.produce(settings.topics.api_calls, value, key, timestamp=call.time)
                 break
             except BufferError:
                 producer.poll(0.1)
     producer.flush()
 
 
+def simulated_calls(calls: int) -> Iterator[ApiCall]:
+    """Yield the calls of a shop's API: one in a hundred sessions is an attack."""
+    routes = RouteTemplates()
+    options = SimulationOptions(
+        seed=7, start=now_ms() - HISTORY_S * 1000, duration_s=None, rate=calls / HISTORY_S, attack_share=0.01
+    )
+    for made in islice(Simulation(options), calls):
+        endpoint = routes.endpoint(made.method, made.path, made.status)
+        yield ApiCall(made.time, made.client, endpoint, made.status, made.duration_ms, made.request_id)
+
+
 def contest(contestant: str, bootstrap: str, calls: int, core: int, run: int) -> dict[str, Any]:
     """Run one contestant in a pinned process and return what it measured."""
     command = [sys.executable, "-m", "tests.benchmarks.throughput", "--contestant", contestant]
     command += ["--bootstrap", bootstrap, "--calls", str(calls), "--core", str(core), "--run", str(run)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=180)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -160,7 +177,13 @@ def compare(calls: int, runs: int, core: int) -> None:
                 cpu[name].append(last[name]["cpu_s"])
     medians = {name: statistics.median(values) for name, values in rates.items()}
     table = Table(
-        "contestant", "calls/s (median)", "min", "max", "of the reference", "CPU µs a call", title=f"{calls:,} calls, one core"
+        "contestant",
+        "calls/s (median)",
+        "min",
+        "max",
+        "of the reference",
+        "CPU µs a call",
+        title=f"{calls:,} calls, one core",
     )
     for name, values in rates.items():
         row = (f"{medians[name]:,.0f}", f"{min(values):,.0f}", f"{max(values):,.0f}")
