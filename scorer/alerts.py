@@ -80,14 +80,15 @@ class Transition(msgspec.Struct, frozen=True):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Where in the log a score was taken, and when that was. Times are epoch milliseconds.
+    """Where in the log a score was taken, and of which call. Times are epoch milliseconds.
 
     Attributes:
         topic: topic of the input.
         partition: partition of the input.
-        offset: offset of the call that the score was taken at.
-        call_time: greatest event time seen by then: for an early alert, the time of that call.
-        record_time: greatest Kafka timestamp seen by then.
+        offset: offset of the record at which the score was taken; that of the session's latest call when the alert was
+            raised as the session grew, that of a later record when it had paused or ended.
+        call_time: event time of the session's latest call.
+        record_time: Kafka timestamp of that call's record.
     """
 
     topic: str
@@ -103,6 +104,7 @@ class Alert(msgspec.Struct, frozen=True):
     Attributes:
         uid: deterministic: a consumer that sees it twice has seen one alert.
         kind: early (the session is open) or closing.
+        occasion: what the score was taken at: the session grew, paused or ended.
         severity: from the score by the policy's table.
         client: identity of the caller.
         session_id: deterministic id of the session.
@@ -121,6 +123,7 @@ class Alert(msgspec.Struct, frozen=True):
 
     uid: str
     kind: AlertKind
+    occasion: Occasion
     severity: Severity
     client: str
     session_id: str
@@ -238,6 +241,7 @@ def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the cal
     return Alert(
         uid=alert_uid(vector.client, vector.session_id, kind, verdict.model),
         kind=kind,
+        occasion=vector.occasion,
         severity=policy.severity(verdict.score),
         client=vector.client,
         session_id=vector.session_id,

@@ -16,6 +16,7 @@ from scorer.bundle import ModelBundle
 from stream import assembly
 from stream.agents import Send, add_detect_agents, add_normalise_agent
 from stream.cycle import Delivery, Flushes, Transactions
+from stream.errors import SettingsError
 from stream.intake import Intake, Stage
 from stream.kafka_config import consumer_config, producer_config
 from stream.measuring import Recorder, TimedJudge
@@ -114,6 +115,8 @@ def add_legs(app: App, settings: Settings, bundle: ModelBundle, role: Role, tele
         outbox = Outbox(_delivery(settings, Role.DETECT), detect.encode, committed, _interval_s(settings))
         send = add_detect_agents(app, detect, outbox, telemetry)
         legs.append(Leg(Role.DETECT, _intake(settings, Role.DETECT, list(decoders), send, detect, outbox), detect))
+    if not legs:
+        raise SettingsError(["inputs: all are keyed, so the role normalise has nothing to read; run the role detect"])
     app.intakes = [leg.intake for leg in legs]
     return legs
 
@@ -143,4 +146,5 @@ def _intake(  # noqa: PLR0913, PLR0917 -- the parts of an intake
         outbox=outbox,
         batch_size=settings.delivery.batch_size,
         idle_after_s=settings.sessions.idle_after_s,
+        shutdown_timeout_s=settings.delivery.shutdown_timeout_s,
     )

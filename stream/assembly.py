@@ -159,9 +159,7 @@ def detect_decoders(settings: Settings) -> dict[str, Decode | None]:
     """Return how the role detect reads each of its topics; None for calls in wire form."""
     routes = route_templates(settings)
     decoders: dict[str, Decode | None] = {
-        own.topic: None if own.format == "api-call" else decoder(own.format, routes)
-        for own in settings.inputs
-        if own.keyed
+        own.topic: decoder(own.format, routes) for own in settings.inputs if own.keyed
     }
     decoders[settings.topics.api_calls] = None
     return decoders

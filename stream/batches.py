@@ -50,13 +50,21 @@ class Sample:
     """A session with the vector just taken of it, and where in the log that was.
 
     The session may go on growing before it is scored; ``n_edges`` tells which of its edges the vector covers.
+
+    Attributes:
+        state: the session's partition.
+        session: the session.
+        vector: the vector.
+        offset: offset of the record at which the vector was taken: of the session's own call when it is growing.
+        clock: greatest event time of the partition at that moment, epoch milliseconds.
+        record_time: arrival of the session's latest call, epoch milliseconds.
     """
 
     state: PartitionState
     session: Session
     vector: FeatureVector
     offset: int
-    call_time: int
+    clock: int
     record_time: int
 
     @property

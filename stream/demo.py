@@ -142,15 +142,19 @@ class Director(threading.Thread):
         while not self._worker.ready:
             if self._ended.wait(0.05):
                 return
-        self._traffic = self._new_traffic()
-        self._traffic.start()
-        self._settle()
-        self._traffic.live_from = now_ms()
-        if self._duration_s is None or self._ended.wait(self._duration_s):
-            return
-        self._traffic.stop()
-        self._settle()
-        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            self._traffic = self._new_traffic()
+            self._traffic.start()
+            self._settle()
+            self._traffic.live_from = now_ms()
+            if self._duration_s is None or self._ended.wait(self._duration_s):
+                return
+            self._traffic.stop()
+            self._settle()
+        finally:
+            # However it ended: the worker in the main thread would run for ever.
+            if not self._ended.is_set() and (self._duration_s is not None or self._traffic is None):
+                os.kill(os.getpid(), signal.SIGTERM)
 
     def finish(self) -> Traffic | None:
         """Stop the traffic, if it has begun, and return it; to be called when the worker has ended.
@@ -179,7 +183,7 @@ class SeenAlert:
 
     Attributes:
         client: who it is about.
-        kind: early or closing.
+        occasion: growing, quiet or closed.
         start: first call of the session.
         end: latest call of the session.
         call_time: event time of the call that raised it.
@@ -187,7 +191,7 @@ class SeenAlert:
     """
 
     client: str
-    kind: str
+    occasion: str
     start: int
     end: int
     call_time: int
@@ -247,7 +251,7 @@ class Subscriber(threading.Thread):
         own = finding["unmapped"]
         client = finding["evidences"][0]["actor"]["user"]["uid"]
         times = finding["start_time"], finding["end_time"], own["call_time"]
-        self.alerts.append(SeenAlert(client, own["kind"], *times, now_ms()))
+        self.alerts.append(SeenAlert(client, own["occasion"], *times, now_ms()))
         self._show(finding)
 
 
@@ -264,7 +268,8 @@ class DemoSummary:
         missed: attacks that ended without, by kind.
         under_way: attacks without an alert yet that were under way when the traffic stopped, by kind.
         false_alerts: sessions alerted without an attack of that client at that time.
-        latency_p50_ms: median time from the call that raised an early alert to the subscriber, None without any.
+        latency_p50_ms: median time from a call to the subscriber's sight of the alert it raised as its session grew,
+            None without any.
         latency_p99_ms: likewise, 99th percentile.
     """
 
@@ -294,7 +299,7 @@ def summarise(traffic: Traffic, alerts: list[SeenAlert], sessions: int) -> DemoS
             simulated[label.attack] += 1
             (alerted if hits else unfound)[label.attack] += 1
     latencies = sorted(
-        own.seen - own.call_time for own in alerts if own.kind == "early" and own.call_time >= traffic.live_from
+        own.seen - own.call_time for own in alerts if own.occasion == "growing" and own.call_time >= traffic.live_from
     )
     return DemoSummary(
         calls=traffic.calls,

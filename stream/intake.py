@@ -19,6 +19,15 @@ from stream.records import Record, TopicPartition
 
 log = structlog.get_logger(__name__)
 
+_LASTING = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.UNSUPPORTED_VERSION,
+    KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 -- the constant's name
+    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 -- same
+}
+"""Errors of the consumer that waiting does not mend."""
+
 _LONGEST_POLL_S = 0.05
 _IDLE_LOOK_S = 0.25
 
@@ -67,6 +76,7 @@ class Intake(Service):
         outbox: where outputs go.
         batch_size: most records taken at once.
         idle_after_s: seconds without news after which a fully read partition is idle.
+        shutdown_timeout_s: longest that the last batch and its commit may take.
     """
 
     def __init__(  # noqa: PLR0913 -- the parts of an intake, each named at the call
@@ -80,6 +90,7 @@ class Intake(Service):
         outbox: Outbox,
         batch_size: int,
         idle_after_s: float,
+        shutdown_timeout_s: float,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -94,6 +105,7 @@ class Intake(Service):
         self._outbox = outbox
         self._batch_size = batch_size
         self._idle_after_s = idle_after_s
+        self._shutdown_timeout_s = shutdown_timeout_s
         self._ends: dict[TopicPartition, int] = {}  # end offset of partitions that were read to it
         self._next_idle_look = 0.0
         self._deaf = False
@@ -111,15 +123,26 @@ class Intake(Service):
         self._reading = self.add_future(self._read())
 
     async def on_stop(self) -> None:
-        """Finish the batch, commit, leave the group; the partitions' sessions are closed by the revocation."""
-        if self._reading is not None:
-            await asyncio.wait([self._reading])
-        if self.crashed:
-            self._deaf = True  # state may be ahead of what is durable: the next owner goes on from the last commit
-        else:
-            await self._outbox.commit(self._reader)
-        await self._reader.close()
-        log.info("left the group", role=self.name)
+        """Finish the batch, commit, leave the group; the partitions' sessions are closed by the revocation.
+
+        Raises:
+            TimeoutError: that took too long.
+            DeliveryError: the last outputs could not be made durable.
+        """
+        try:
+            async with asyncio.timeout(self._shutdown_timeout_s):
+                if self._reading is not None:
+                    await asyncio.wait([self._reading])
+                if not self.crashed:
+                    await self._outbox.commit(self._reader)
+        except BaseException:
+            self._deaf = True
+            raise
+        finally:
+            # After a crash state may be ahead of what is durable: the next owner goes on from the last commit.
+            self._deaf = self._deaf or self.crashed
+            await self._reader.close()
+            log.info("left the group", role=self.name)
 
     def lags(self) -> dict[TopicPartition, int]:
         """Return how many records of each assigned partition are not yet read, as far as the client knows the end."""
@@ -131,8 +154,7 @@ class Intake(Service):
                 timeout = min(_LONGEST_POLL_S, self._outbox.due_in)
                 messages = await self._reader.consume(self._batch_size, timeout)
                 records = self._sort_out(messages)
-                # Never with records at hand: the wall clock must not pass them.
-                idle = [] if records else self._idle()
+                idle = self._idle(records)
                 if records or idle:
                     done = asyncio.get_running_loop().create_future()
                     work = Work(records, idle, now_ms(), done)
@@ -157,9 +179,10 @@ class Intake(Service):
                 records.append(message)
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- the constant's name
                 self._ends[TopicPartition(message.topic(), message.partition())] = message.offset()
-            elif error.fatal() or not error.retriable():
+            elif error.fatal() or error.code() in _LASTING:
                 raise KafkaException(error)
             else:
+                # librdkafka goes on trying by itself; most of its errors only say that it has to.
                 log.warning("consumer error, waiting", role=self.name, error=error.str())
         return records
 
@@ -173,14 +196,17 @@ class Intake(Service):
             if self._ends.get(name, position) < position:
                 del self._ends[name]
 
-    def _idle(self) -> list[TopicPartition]:
+    def _idle(self, records: Sequence[Record]) -> list[TopicPartition]:
+        """Return the partitions whose clocks may follow the wall clock; none with records at hand."""
         now = time.monotonic()
         if now < self._next_idle_look:
             return []
         self._next_idle_look = now + _IDLE_LOOK_S
-        return [
-            name for name in self._ends if name in self.assigned and now - self.assigned[name] >= self._idle_after_s
-        ]
+        idle = [name for name in self._ends if now - self.assigned.get(name, now) >= self._idle_after_s]
+        if idle and records:
+            busy = {TopicPartition(record.topic(), record.partition()) for record in records}
+            idle = [name for name in idle if name not in busy]
+        return idle
 
     async def _on_assign(self, names: list[TopicPartition]) -> None:
         log.info("partitions assigned", role=self.name, partitions=[str(name) for name in names])
@@ -197,6 +223,7 @@ class Intake(Service):
 
     async def _on_lost(self, names: list[TopicPartition]) -> None:
         log.warning("partitions lost to another worker", role=self.name, partitions=[str(name) for name in names])
+        self.ready = False
         self._forget(names)
         self._stage.drop(names)
         await self._outbox.discard()

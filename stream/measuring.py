@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 
 from featurizer.features import FeatureVector, Occasion
 from featurizer.sessions import CloseReason, Outcome
-from scorer.alerts import AlertKind
 from scorer.judge import Judge
 from scorer.verdicts import Verdict
 from stream.batches import Batch, Sample
@@ -64,10 +63,10 @@ class Recorder:
             telemetry.verdicts.labels(verdict.readiness, str(verdict.anomalous).lower()).inc()
         for alert in batch.alerts:
             telemetry.alerts.labels(alert.kind, alert.severity).inc()
-            if alert.kind is AlertKind.EARLY:
-                # A closing alert waits for the session's end by design: its age says nothing of the worker's speed.
-                telemetry.alert_event_latency.labels(alert.kind).observe((now - alert.position.call_time) / 1000)
-                telemetry.alert_record_latency.labels(alert.kind).observe((now - alert.position.record_time) / 1000)
+            if alert.occasion is Occasion.GROWING:
+                # Other alerts wait for a pause or for the end by design: their age says nothing of the worker's speed.
+                telemetry.alert_event_latency.observe((now - alert.position.call_time) / 1000)
+                telemetry.alert_record_latency.observe((now - alert.position.record_time) / 1000)
 
     def _sample(self, sample: Sample) -> None:
         telemetry, vector = self._telemetry, sample.vector

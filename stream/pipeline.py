@@ -39,7 +39,7 @@ from stream.batches import Batch, Decode, PartitionState, Sample, dead_letter, r
 from stream.dead_letters import Reason
 from stream.records import EPOCH_2000, Record, TopicPartition
 
-_CUT_SHORT = (CloseReason.MAX_CALLS, CloseReason.MAX_DURATION, CloseReason.EVICTED)
+_CUT_SHORT = (CloseReason.MAX_CALLS, CloseReason.MAX_DURATION, CloseReason.EVICTED, CloseReason.REVOKED)
 
 
 class Normaliser:
@@ -211,7 +211,7 @@ class Sessionizer:
             close_reason=reason,
         )
         windows = state.windows
-        self._samples.append(Sample(state, session, vector, state.offset, windows.max_time, windows.record_clock))
+        self._samples.append(Sample(state, session, vector, state.offset, windows.max_time, session.arrival))
 
     def _collect(self, batch: Batch) -> Batch:
         batch.samples += self._samples
@@ -251,9 +251,9 @@ class Detector(Sessionizer):
         batch.verdicts = self.judge.verdicts([sample.vector for sample in batch.samples])
         for sample, verdict in zip(batch.samples, batch.verdicts, strict=True):
             session, state = sample.session, sample.state
-            state.history.forget(sample.call_time)
+            state.history.forget(sample.clock)
             decision = state.history.decide(
-                verdict, sample.vector, sample.call_time, early=session.alerted_open, closing=session.alerted_closed
+                verdict, sample.vector, sample.clock, early=session.alerted_open, closing=session.alerted_closed
             )
             batch.decisions[decision] += 1
             if decision is Decision.ALERT:
@@ -277,5 +277,5 @@ class Detector(Sessionizer):
             contributions=self.judge.explain(sample.vector),
             transitions=[Transition(*found) for found in rarest(covered, self._alerts.evidence_transitions, table)],
             capped=sample.n_edges >= self._sessions.max_edges or sample.vector.close_reason in _CUT_SHORT,
-            position=Position(*sample.state.name, sample.offset, sample.call_time, sample.record_time),
+            position=Position(*sample.state.name, sample.offset, sample.vector.end, sample.record_time),
         )

@@ -40,15 +40,14 @@ class Telemetry:
     alert_event_latency = histogram(
         "gatewatch_alert_event_latency_seconds",
         "s",
-        "Event time of the call that raised an alert, until the alert was committed.",
-        _KIND,
+        "Event time of a call until the alert that it raised was committed. Alerts of a pause or of a session's end, "
+        "which wait by design, are left out.",
         buckets=_LATENCY_S,
     )
     alert_record_latency = histogram(
         "gatewatch_alert_record_latency_seconds",
         "s",
-        "Kafka timestamp of the record that raised an alert, until the alert was committed.",
-        _KIND,
+        "The same from the Kafka timestamp of the call's record.",
         buckets=_LATENCY_S,
     )
     stage_duration = histogram(

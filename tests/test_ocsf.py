@@ -229,12 +229,19 @@ def test_times_are_of_the_finding_and_of_the_session() -> None:
 
 def test_it_says_where_in_the_log_it_was_found() -> None:
     finding = detection_finding(EARLY, CREATED)
-    assert finding["metadata"]["original_event_uid"] == "calls-3@4711"
+    assert finding["unmapped"]["taken_at"] == "calls-3@4711"
     assert finding["metadata"]["log_name"] == "calls"
     assert (finding["unmapped"]["call_time"], finding["unmapped"]["record_time"]) == (
         EARLY.position.call_time,
         EARLY.position.record_time,
     )
+
+
+@pytest.mark.parametrize("occasion", list(Occasion))
+def test_only_a_growing_session_points_to_a_record_of_its_own(occasion: Occasion) -> None:
+    """A pause or an end is noticed at some other client's record, which is no evidence."""
+    metadata = detection_finding(msgspec.structs.replace(EARLY, occasion=occasion), CREATED)["metadata"]
+    assert metadata.get("original_event_uid") == ("calls-3@4711" if occasion is Occasion.GROWING else None)
 
 
 @pytest.mark.parametrize("severity", list(Severity))

@@ -224,6 +224,14 @@ class TestAlerting:
         assert (position.topic, position.partition, position.offset) == ("calls", 1, 107)
         assert (position.call_time, position.record_time) == (NOW + 7, NOW + 7)
 
+    def test_the_times_of_an_alert_are_those_of_the_session_s_own_call(self) -> None:
+        """Though a pause shows only when another client calls."""
+        policy = SessionPolicy(gap=10_000, lateness=0, linger=0, quiet=1000)
+        detector = make_detector(sessions=policy)
+        (alert,) = run(detector, [*walk("abcdefg"), call_record(7, NOW + 5000, "bob")]).alerts
+        assert (alert.client, alert.occasion) == ("ann", Occasion.QUIET)
+        assert (alert.position.call_time, alert.position.record_time) == (NOW + 6, NOW + 6)
+
     def test_its_evidence_is_what_its_vector_covers_though_the_session_grew_on_in_the_batch(self) -> None:
         (alert,) = run(make_detector(), walk("abcdefghxyz")).alerts
         named = {end for transition in alert.transitions for end in (transition.source, transition.destination)}
@@ -315,6 +323,12 @@ class TestPartitions:
         run(detector, walk("ab", first=3))
         assert detector.degrees.snapshot() == detector.partitions[CALLS].table.snapshot()
         assert detector.degrees.total_edges == 1
+
+    def test_a_partition_assigned_twice_is_counted_once(self) -> None:
+        detector = make_detector(CALLS)
+        run(detector, walk("abc"))
+        detector.assign(CALLS)
+        assert detector.degrees.snapshot() == DegreeSnapshot(0, {})
 
     def test_the_last_outputs_of_a_partition_go_with_its_position(self) -> None:
         detector = make_detector(CALLS, OTHER)
@@ -412,7 +426,7 @@ def outcome_of(batches: list[Batch]) -> dict[str, Any]:
         total.decisions += batch.decisions
     return {
         "vectors": [repr(own.vector) for batch in batches for own in batch.samples],
-        "places": [(own.offset, own.call_time, own.record_time) for batch in batches for own in batch.samples],
+        "places": [(own.offset, own.clock, own.record_time) for batch in batches for own in batch.samples],
         "verdicts": [verdict for batch in batches for verdict in batch.verdicts],
         "alerts": [alert for batch in batches for alert in batch.alerts],
         "dead letters": [letter for batch in batches for letter in batch.dead_letters],
@@ -448,12 +462,19 @@ def test_batch_boundaries_do_not_change_sessions_when_degrees_are_live(records: 
 
 @settings(deadline=None)
 @given(records=streams(), ends=st.lists(st.integers(0, 70), max_size=8), cooldown=st.sampled_from([0, 20]))
-def test_alerted_sessions_are_taken_back_from_the_degrees_exactly_once(
+def test_anomalous_sessions_are_taken_back_from_the_degrees_exactly_once(
     records: list[Made], ends: list[int], cooldown: int
 ) -> None:
+    """Those that the cooldown held back too: an attacker must not teach the tables between two alerts."""
     detector = small_detector(frozen=None, cooldown=cooldown)
     batches = in_batches(records, ends, detector)
     alerted = {alert.session_id for batch in batches for alert in batch.alerts}
+    alerted |= {
+        verdict.session_id
+        for batch in batches
+        for verdict in batch.verdicts
+        if verdict.anomalous and verdict.occasion == Occasion.CLOSED
+    }
     kept: Counter[str] = Counter()
     for own in (sample for batch in batches for sample in batch.samples):
         if own.vector.occasion is Occasion.CLOSED and own.vector.session_id not in alerted:

@@ -34,6 +34,7 @@ def test_the_topics_of_the_design_are_wanted() -> None:
     assert set(specs) == {"gateway-logs", "api-calls", "anomalies", "dead-letters", "features"}
     assert specs["dead-letters"].config == {
         "cleanup.policy": "delete",
+        "max.message.bytes": "2097152",
         "retention.ms": "604800000",
         "retention.bytes": "1073741824",
     }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from featurizer.calls import ApiCall, decode_call, encode_call
 from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Occasion
 from scorer.verdicts import Readiness, Verdict
-from stream.dead_letters import DeadLetter, Reason
+from stream.dead_letters import MAX_ORIGINAL_BYTES, MAX_RECORD_BYTES, DeadLetter, Reason
 from stream.wire import (
     FeatureRecord,
     Outgoing,
@@ -204,3 +204,20 @@ class TestDeadLetters:
 
 def test_the_product_knows_its_version() -> None:
     assert product_version()[0].isdigit()
+
+
+def test_a_dead_letter_too_large_for_its_topic_is_cut_and_says_so() -> None:
+    """Or the worker would stop at it, and at every start again."""
+    letter = DeadLetter(Reason.UNDECODABLE, "not JSON", "logs", 3, 17, NOW, b"x" * 5_000_000, b"k" * 100_000)
+    record = dead_letter_record("dead-letters", letter)
+    assert len(record.value) == MAX_ORIGINAL_BYTES
+    assert record.key is None
+    assert ("gatewatch.truncated-from", "5000000") in record.headers
+    assert len(record.value) + sum(len(name) + len(value) for name, value in record.headers) < MAX_RECORD_BYTES
+
+
+def test_a_dead_letter_that_fits_is_whole() -> None:
+    letter = DeadLetter(Reason.UNDECODABLE, "not JSON", "logs", 3, 17, NOW, b"x" * MAX_ORIGINAL_BYTES, b"k")
+    record = dead_letter_record("dead-letters", letter)
+    assert (record.value, record.key) == (letter.original, b"k")
+    assert "gatewatch.truncated-from" not in dict(record.headers)

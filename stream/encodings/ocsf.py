@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from featurizer.features import Occasion
 from scorer.alerts import Alert, Contribution, Direction, Severity
 from stream.wire import JSON_HEADERS, Outgoing, client_key, product_version
 
@@ -48,6 +49,7 @@ def detection_finding(alert: Alert, created: int) -> dict[str, Any]:
     """
     activity_id, activity = _ACTIVITY
     position = alert.position
+    place = f"{position.topic}-{position.partition}@{position.offset}"
     return {
         "activity_id": activity_id,
         "activity_name": activity,
@@ -78,8 +80,9 @@ def detection_finding(alert: Alert, created: int) -> dict[str, Any]:
             "product": {"name": "gatewatch", "vendor_name": "gatewatch", "version": product_version()},
             "log_name": position.topic,
             "correlation_uid": alert.session_id,
-            "original_event_uid": f"{position.topic}-{position.partition}@{position.offset}",
             "processed_time": created,
+            # Only a session that grew was scored at a record of its own.
+            **({"original_event_uid": place} if alert.occasion is Occasion.GROWING else {}),
         },
         "finding_info": {
             "uid": alert.uid,
@@ -129,6 +132,8 @@ def detection_finding(alert: Alert, created: int) -> dict[str, Any]:
         ],
         "unmapped": {
             "kind": alert.kind,
+            "occasion": alert.occasion,
+            "taken_at": place,
             "score": alert.score,
             "threshold": alert.threshold,
             "call_time": position.call_time,

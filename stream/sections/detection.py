@@ -27,7 +27,7 @@ class SessionsSettings(Section):
     max_open: int = setting(
         250_000,
         "sessions per partition",
-        "Above it the one percent idle for longest is closed early. Counted by partition, so that the log alone decides. "
+        "Above it the one percent idle for longest is closed early. Counted by partition: then the log alone decides. "
         "250,000 sessions of 30 calls take about 0.7 GB; lower it to fit.",
         ge=1,
     )
