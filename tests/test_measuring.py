@@ -12,7 +12,6 @@ from stream.records import TopicPartition
 from stream.telemetry import Telemetry
 from tests.alerting import alert_of, vector
 
-
 CALLS = TopicPartition("api-calls", 0)
 
 

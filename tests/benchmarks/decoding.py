@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks.decoding [--records 200000] [--repeat 5]
 
-One process, one core, CPU time (what other programs take does not count), the best of the repeats. ``ratio`` is the time of the whole way (decode, check, time, client,
-endpoint, ApiCall) over that of ``msgspec.json.decode`` into a Struct of the same fields (for text lines: over
-``bytes.decode`` and one ``str.split``, the least that any reader of such lines does).
+One process, one core, CPU time (what other programs take does not count), the best of the repeats. ``ratio`` is the
+time of the whole way (decode, check, time, client, endpoint, ApiCall) over that of ``msgspec.json.decode`` into a
+Struct of the same fields (for text lines: over ``bytes.decode`` and one ``str.split``, the least that any reader of
+such lines does).
 """
 
 import argparse

@@ -191,9 +191,8 @@ def compare(calls: int, runs: int, core: int) -> None:
         table.add_row(name, *row, f"{medians[name] / medians['reference']:.2f}", f"{cpu_us:.2f}")
     console = Console()
     console.print(table)
-    console.print(
-        f"exactly_once took {last['exactly_once']['vectors']:,} vectors and raised {last['exactly_once']['alerts']:,} alerts"
-    )
+    vectors, alerts = last["exactly_once"]["vectors"], last["exactly_once"]["alerts"]
+    console.print(f"exactly_once took {vectors:,} vectors and raised {alerts:,} alerts")
 
 
 def main() -> None:
