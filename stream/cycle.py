@@ -1,7 +1,9 @@
 """Cycle: what one transaction makes durable; and the two ways of making it so."""
 
 from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from threading import Thread
 from typing import Any, Literal, Protocol
 
 import structlog
@@ -69,6 +71,10 @@ class Member(Protocol):
         """Commit offsets; returns when they are."""
 
 
+class HungError(Exception):
+    """The client library has not come back from a call that it should have ended by itself."""
+
+
 class Delivery(Protocol):
     """A way of making a cycle durable."""
 
@@ -97,6 +103,7 @@ class Transactions:
     """
 
     def __init__(self, config: dict[str, Any], timeout_s: float) -> None:
+        self._config = config
         self._producer = Producer(config)
         self._timeout_s = timeout_s
 
@@ -126,7 +133,15 @@ class Transactions:
             reraise=True,
         )
         try:
-            retrying(self._transaction, cycle, consumer)
+            try:
+                retrying(self._transaction, cycle, consumer)
+            except HungError as error:
+                self._renew()
+                if cycle.abandoned:
+                    raise AbandonedError from error
+                retrying(self._transaction, cycle, consumer)
+        except HungError as error:
+            raise DeliveryError(f"{error}; restart this worker: it resumes from the last commit") from error
         except KafkaException as error:
             if _abortable(error) and vain(error):
                 self._abort()
@@ -138,9 +153,41 @@ class Transactions:
         producer.begin_transaction()
         produce_all(producer, cycle.outgoing)
         if cycle.positions:
-            metadata = consumer.consumer_group_metadata()
-            self._retrying(producer.send_offsets_to_transaction, cycle.offsets(), metadata, self._timeout_s)
+            self._retrying(self._send_offsets, cycle.offsets(), consumer.consumer_group_metadata())
         self._retrying(producer.commit_transaction, self._timeout_s)
+
+    def _send_offsets(self, offsets: list[Offset], metadata: Any) -> None:
+        """Add the offsets to the transaction.
+
+        librdkafka's call may never return, whatever its timeout, when the group's coordinator goes away meanwhile
+        (its issues 5456 and 5511): a rolling restart of the brokers would hang the worker. So it is called in a
+        thread that may be left behind.
+
+        Raises:
+            HungError: it has not returned.
+        """
+        sent: Future[None] = Future()
+        producer = self._producer
+
+        def send() -> None:
+            try:
+                producer.send_offsets_to_transaction(offsets, metadata, self._timeout_s)
+            except BaseException as error:  # noqa: BLE001 -- raised below
+                sent.set_exception(error)
+            else:
+                sent.set_result(None)
+
+        Thread(target=send, name="send offsets", daemon=True).start()
+        try:
+            sent.result(self._timeout_s / 2)
+        except TimeoutError:
+            raise HungError(f"no end of sending offsets after {self._timeout_s / 2:g} s") from None
+
+    def _renew(self) -> None:
+        """Give the producer up, with the transaction and the thread that it is stuck in, for a new one of its id."""
+        log.warning("the client library hangs; going on with a new producer")
+        self._producer = Producer(self._config)
+        self.start()
 
     def _abort(self) -> None:
         log.warning("transaction aborted")

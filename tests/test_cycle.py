@@ -1,6 +1,7 @@
 """One cycle becomes durable whole or not at all, by transaction or by flush and commit."""
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -172,6 +173,23 @@ class TestTransactions:
     def journal(self) -> list[str]:
         return []
 
+    @pytest.fixture
+    def hanging(self, monkeypatch: pytest.MonkeyPatch, journal: list[str]) -> Iterator[Callable[[int], None]]:
+        """Return what lets the first producers hang, as librdkafka may when the group's coordinator goes away."""
+        over = threading.Event()
+
+        class Hanging(FakeProducer):
+            def send_offsets_to_transaction(self, *_: object) -> None:
+                self.journal.append("hang")
+                assert over.wait(10)
+
+        def hang(first: int) -> None:
+            producers: list[FakeProducer] = [*(Hanging(journal) for _ in range(first)), FakeProducer(journal)]
+            monkeypatch.setattr("stream.cycle.Producer", lambda _: producers.pop(0))
+
+        yield hang
+        over.set()
+
     def transactions(
         self,
         monkeypatch: pytest.MonkeyPatch,
@@ -254,6 +272,30 @@ class TestTransactions:
         assert journal.count("produce one") == 3
 
     @pytest.mark.parametrize("step", ["offsets", "commit"])
+    def test_a_call_that_hangs_is_left_behind_with_its_producer(
+        self, monkeypatch: pytest.MonkeyPatch, journal: list[str], hanging: Callable[[int], None]
+    ) -> None:
+        hanging(1)
+        Transactions({}, 0.2).deliver(cycle_of(), consuming(journal))
+        assert journal == ["begin", *PRODUCED, "hang", "init", "begin", *PRODUCED, OFFSETS, "commit"]
+
+    def test_an_abandoned_cycle_is_not_repeated_after_a_call_that_hangs(
+        self, monkeypatch: pytest.MonkeyPatch, journal: list[str], hanging: Callable[[int], None]
+    ) -> None:
+        hanging(1)
+        cycle = cycle_of()
+        cycle.abandoned = True
+        with pytest.raises(AbandonedError):
+            Transactions({}, 0.2).deliver(cycle, consuming(journal))
+        assert journal == ["begin", *PRODUCED, "hang", "init"]
+
+    def test_a_second_hanging_call_ends_it(
+        self, monkeypatch: pytest.MonkeyPatch, journal: list[str], hanging: Callable[[int], None]
+    ) -> None:
+        hanging(2)
+        with pytest.raises(DeliveryError, match="no end of sending offsets .*; restart this worker"):
+            Transactions({}, 0.2).deliver(cycle_of(), consuming(journal))
+
     def test_a_retriable_error_repeats_that_step_only(
         self, monkeypatch: pytest.MonkeyPatch, journal: list[str], step: str
     ) -> None:
