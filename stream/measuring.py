@@ -1,6 +1,7 @@
 """Measuring: from durable cycles and live state to metrics. Nothing is counted before it is durable."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from featurizer.features import FeatureVector, Occasion
@@ -57,10 +58,11 @@ class Recorder:
         telemetry.duplicate_calls.inc(batch.outcomes[Outcome.DUPLICATE])
         for reason in SUPPRESSING:
             telemetry.alerts_suppressed.labels(reason).inc(batch.decisions[reason])
-        for sample in batch.samples:
-            self._sample(sample)
-        for verdict in batch.verdicts:
-            telemetry.verdicts.labels(verdict.readiness, str(verdict.anomalous).lower()).inc()
+        self._vectors(batch.samples)
+        for (readiness, anomalous), count in Counter(
+            [(verdict.readiness.value, verdict.anomalous) for verdict in batch.verdicts]
+        ).items():
+            telemetry.verdicts.labels(readiness, str(anomalous).lower()).inc(count)
         for alert in batch.alerts:
             telemetry.alerts.labels(alert.kind, alert.severity).inc()
             if alert.occasion is Occasion.GROWING:
@@ -68,19 +70,20 @@ class Recorder:
                 telemetry.alert_event_latency.observe((now - alert.position.call_time) / 1000)
                 telemetry.alert_record_latency.observe((now - alert.position.record_time) / 1000)
 
-    def _sample(self, sample: Sample) -> None:
-        telemetry, vector = self._telemetry, sample.vector
-        telemetry.vectors.labels(vector.occasion).inc()
-        if vector.occasion is not Occasion.CLOSED or vector.close_reason is None:
-            return
-        reason = CloseReason(vector.close_reason)
-        telemetry.sessions_closed.labels(reason).inc()
-        if reason in _CAP_OF_REASON:
-            telemetry.caps_reached.labels(_CAP_OF_REASON[reason]).inc()
-        if reason is CloseReason.EVICTED:
-            telemetry.evictions.inc()
-        if sample.n_edges >= self._max_edges:
-            telemetry.caps_reached.labels("max_edges").inc()
+    def _vectors(self, samples: Sequence[Sample]) -> None:
+        """Count vectors and closed sessions; a metric is touched once a batch, not once a vector."""
+        telemetry = self._telemetry
+        for occasion, count in Counter([sample.vector.occasion.value for sample in samples]).items():
+            telemetry.vectors.labels(occasion).inc(count)
+        closed = [sample for sample in samples if sample.vector.occasion is Occasion.CLOSED]
+        for name, count in Counter([str(sample.vector.close_reason) for sample in closed]).items():
+            reason = CloseReason(name)
+            telemetry.sessions_closed.labels(reason).inc(count)
+            if reason in _CAP_OF_REASON:
+                telemetry.caps_reached.labels(_CAP_OF_REASON[reason]).inc(count)
+            if reason is CloseReason.EVICTED:
+                telemetry.evictions.inc(count)
+        telemetry.caps_reached.labels("max_edges").inc(sum(own.n_edges >= self._max_edges for own in closed))
 
 
 class TimedJudge(Judge):

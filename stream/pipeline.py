@@ -153,11 +153,14 @@ class Sessionizer:
         """Put the records' calls into their sessions and take the vectors that fall due; they are not yet scored."""
         batch = Batch(records=len(records))
         by_topic = self._by_topic
+        state: PartitionState | None = None
         touched: dict[PartitionState, None] = {}
         accepted = 0
         for record in records:
-            state = by_topic[record.topic()][record.partition()]
-            touched[state] = None
+            found = by_topic[record.topic()][record.partition()]
+            if found is not state:
+                state = found
+                touched[state] = None
             state.offset = offset = record.offset()
             try:
                 if state.decode is not None:

@@ -72,7 +72,6 @@ def client_key(client: str) -> bytes:
 
 def vector_record(topic: str, vector: FeatureVector, verdict: Verdict | None, schema: FeatureSchema) -> Outgoing:
     """Return a vector and its verdict for the topic of features."""
-    values = (None if math.isnan(value) else value for value in vector.values)
     record = FeatureRecord(
         session_id=vector.session_id,
         client=vector.client,
@@ -83,7 +82,7 @@ def vector_record(topic: str, vector: FeatureVector, verdict: Verdict | None, sc
         close_reason=vector.close_reason,
         schema=vector.schema,
         total_edges=vector.total_edges,
-        features=dict(zip(schema.names, values, strict=True)),
+        features=dict(zip(schema.names, vector.values, strict=True)),  # NaN is null in JSON
         verdict=verdict,
     )
     return Outgoing(topic, client_key(vector.client), _encoder.encode(record), headers=JSON_HEADERS)
