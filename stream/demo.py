@@ -10,6 +10,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -58,6 +59,10 @@ class EmbeddedBroker:
         """Make topics."""
         for name in names:
             self._host.list_topics(name, timeout=10)
+
+    def partitions(self, name: str) -> int:
+        """Return how many partitions a topic has."""
+        return len(self._host.list_topics(name, timeout=10).topics[name].partitions)
 
 
 class Traffic(threading.Thread):
@@ -316,5 +321,5 @@ def summarise(traffic: Traffic, alerts: list[SeenAlert], sessions: int) -> DemoS
 
 
 def percentile(ordered: list[int], share: float) -> float | None:
-    """Return the value below which a share of the ordered values lies (nearest rank); None of none."""
-    return float(ordered[min(len(ordered) - 1, int(share * len(ordered)))]) if ordered else None
+    """Return the least value that at least a share of the ordered values does not exceed; None of none."""
+    return float(ordered[max(0, ceil(share * len(ordered)) - 1)]) if ordered else None
