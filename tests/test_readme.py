@@ -41,6 +41,7 @@ DOCUMENTS = [
     *sorted((CHECKOUT / "docs").glob("*.md")),
     *DECISIONS,
 ]
+RULES = CHECKOUT / "deploy/prometheus/rules.yml"
 TEXTS = {str(path.relative_to(CHECKOUT)): path.read_text(encoding="utf-8") for path in DOCUMENTS}
 README = TEXTS["README.md"]
 OPERATIONS = TEXTS["docs/operations.md"]
@@ -70,11 +71,11 @@ def spans() -> Iterator[str]:
 
 
 def command_lines() -> set[str]:
-    """Return every line that begins with gatewatch: in shell blocks, indented blocks and inline code."""
+    """Return every line that begins with gatewatch: in shell blocks, indented blocks, inline code and alert rules."""
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     for text in TEXTS.values():
         lines += INDENTED.findall(BLOCK.sub("", written(text)))
-    lines += spans()
+    lines += [*spans(), *SPAN.findall(RULES.read_text(encoding="utf-8"))]
     commands = {line.removeprefix(".venv/bin/").partition("  #")[0].strip() for line in lines}
     return {line for line in commands if re.match(r"gatewatch [a-z]", line)}
 
