@@ -17,6 +17,17 @@ from stream.wire import Outgoing
 
 log = structlog.get_logger(__name__)
 
+_LASTING = {
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+    KafkaError.INVALID_RECORD,
+    KafkaError.POLICY_VIOLATION,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+}
+"""Refusals that no repetition changes; a person has to."""
+
 
 @dataclass(slots=True)
 class Cycle:
@@ -126,10 +137,10 @@ class Transactions:
             return cycle.abandoned or _expelled(error)
 
         retrying = Retrying(
-            retry=retry_if_exception(lambda error: _abortable(error) and not vain(error)),
+            retry=retry_if_exception(lambda error: _abortable(error) and not vain(error) and not _lasting(error)),
             stop=stop_after_delay(self._timeout_s),
             wait=wait_exponential(0.05, max=2),
-            before_sleep=lambda _: self._abort(),
+            before_sleep=lambda state: self._abort(state.outcome.exception() if state.outcome else None),
             reraise=True,
         )
         try:
@@ -144,7 +155,7 @@ class Transactions:
             raise DeliveryError(f"{error}; restart this worker: it resumes from the last commit") from error
         except KafkaException as error:
             if _abortable(error) and vain(error):
-                self._abort()
+                self._abort(error)
                 raise AbandonedError from error
             raise _refused("a transaction failed", error) from error
 
@@ -189,8 +200,8 @@ class Transactions:
         self._producer = Producer(self._config)
         self.start()
 
-    def _abort(self) -> None:
-        log.warning("transaction aborted")
+    def _abort(self, error: BaseException | None) -> None:
+        log.warning("transaction aborted", error=str(error))
         self._retrying(self._producer.abort_transaction, self._timeout_s)
 
     def _retrying(self, call: Any, *arguments: Any) -> None:
@@ -270,8 +281,14 @@ def _retriable(error: BaseException) -> bool:
 
 
 def _abortable(error: BaseException) -> bool:
+    """Return whether a transaction is to be aborted; producing into one that has already failed is a wrong state."""
     kafka_error = _error(error)
-    return kafka_error is not None and bool(kafka_error.txn_requires_abort())
+    return kafka_error is not None and bool(kafka_error.txn_requires_abort() or kafka_error.code() == KafkaError._STATE)  # noqa: SLF001 -- the constant's name
+
+
+def _lasting(error: BaseException) -> bool:
+    kafka_error = _error(error)
+    return kafka_error is not None and kafka_error.code() in _LASTING
 
 
 def _expelled(error: BaseException) -> bool:
@@ -285,6 +302,8 @@ def _expelled(error: BaseException) -> bool:
 def _refused(what: str, error: KafkaException) -> DeliveryError:
     kafka_error = _error(error)
     advice = "restart this worker; it resumes from the last commit"
+    if _lasting(error):
+        advice = "correct the topic or the permissions, then restart this worker; it resumes from the last commit"
     if kafka_error is not None and kafka_error.code() in {KafkaError._FENCED, KafkaError.PRODUCER_FENCED}:  # noqa: SLF001 -- the constant's name
         advice = "another worker has taken over its partitions; restart this one to rejoin the group"
     return DeliveryError(f"{what}: {error}; {advice}")

@@ -239,6 +239,22 @@ class TestTransactions:
         repeated = ["begin", *PRODUCED, OFFSETS, "commit"]
         assert journal == ["begin", "produce one", "produce two!", "abort", *repeated]
 
+    def test_a_transaction_that_fails_while_it_is_filled_is_repeated_too(
+        self, monkeypatch: pytest.MonkeyPatch, journal: list[str]
+    ) -> None:
+        """Producing into it is then a wrong state, which does not say of itself that an abort is wanted."""
+        self.deliver(monkeypatch, journal, produce=[None, kafka_error(KafkaError._STATE)])
+        repeated = ["begin", *PRODUCED, OFFSETS, "commit"]
+        assert journal == ["begin", "produce one", "produce two!", "abort", *repeated]
+
+    @pytest.mark.parametrize("code", [KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.TOPIC_AUTHORIZATION_FAILED])
+    def test_what_only_a_person_can_change_is_not_tried_again(
+        self, code: int, monkeypatch: pytest.MonkeyPatch, journal: list[str]
+    ) -> None:
+        with pytest.raises(DeliveryError, match="correct the topic or the permissions"):
+            self.deliver(monkeypatch, journal, commit=[kafka_error(code, txn_requires_abort=True)])
+        assert journal == ["begin", *PRODUCED, OFFSETS, "commit!"]
+
     def test_an_abandoned_cycle_is_aborted_and_never_repeated(
         self, monkeypatch: pytest.MonkeyPatch, journal: list[str]
     ) -> None:
@@ -385,7 +401,7 @@ class TestFlushes:
     def test_an_output_that_the_client_refuses_is_a_delivery_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         journal: list[str] = []
         producer = FakeProducer(journal, produce=[kafka_error(KafkaError.MSG_SIZE_TOO_LARGE)])
-        with pytest.raises(DeliveryError, match=r"an output was refused: .*MSG_SIZE_TOO_LARGE.*; restart this worker"):
+        with pytest.raises(DeliveryError, match=r"an output was refused: .*MSG_SIZE_TOO_LARGE.*; correct the topic"):
             self.flushes(monkeypatch, producer).deliver(cycle_of(), consuming(journal))
         assert journal == ["produce one!"]
 
