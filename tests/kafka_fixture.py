@@ -23,6 +23,7 @@ class Kafka:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self.prefix = f"t{uuid.uuid4().hex[:8]}-"
+        self._admin: AdminClient | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -41,8 +42,13 @@ class Kafka:
         self._broker.restart()
 
     def admin(self) -> AdminClient:
-        """Return an admin client of the cluster."""
-        return AdminClient({"bootstrap.servers": self.bootstrap})
+        """Return the admin client of this test.
+
+        One for the whole test: a client that nobody keeps is gone before its answer comes, and the answer with it.
+        """
+        if self._admin is None:
+            self._admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        return self._admin
 
     def create_topic(self, name: str, partitions: int = 4, config: Mapping[str, str] | None = None) -> str:
         """Create a topic of this test and return its whole name, ``prefix + name``, when every partition has a leader.

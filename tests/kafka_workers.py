@@ -1,0 +1,303 @@
+"""gatewatch on a test's own Kafka names: topics, workers as processes, and what is on the topics afterwards."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from prometheus_client.parser import text_string_to_metric_families
+
+from featurizer.calls import decode_call
+from stream.bundles import write_bundle
+from stream.clock import now_ms
+from stream.kafka_config import PRODUCER_DEFAULTS
+from tests.kafka_broker import free_port
+from tests.kafka_fixture import Kafka
+from tests.model_factory import make_bundle
+from tests.programs import Program, ProgramError
+from tests.workloads import Workload, wire_records
+
+PARTITIONS = 4
+GATEWATCH = [sys.executable, "-m", "stream.cli"]
+
+LIVELY: Mapping[str, object] = {
+    "sessions.gap_s": 1.0,
+    "sessions.quiet_s": 0.4,
+    "sessions.lateness_s": 0.2,
+    "sessions.linger_s": 0.2,
+    "sessions.idle_after_s": 0.5,
+    "sessions.first_vector_calls": 4,
+}
+"""Limits for clients that pause for a second instead of half an hour."""
+
+_QUICK: Mapping[str, object] = {
+    "log.level": "info",
+    # A killed worker's partitions move on after the least time that brokers allow.
+    "kafka.properties.session.timeout.ms": 6000,
+    "kafka.properties.heartbeat.interval.ms": 500,
+}
+
+
+class Gatewatch:
+    """An installation of gatewatch whose topics, groups and transactional ids are this test's own.
+
+    Args:
+        kafka: where.
+        folder: for the logs of processes.
+        settings: by dotted name; they win over those that make tests quick.
+    """
+
+    def __init__(self, kafka: Kafka, folder: Path, settings: Mapping[str, object] | None = None) -> None:
+        self.kafka = kafka
+        self.prefix = kafka.prefix
+        self.logs = self.prefix + "gateway-logs"
+        self.api_calls = self.prefix + "api-calls"
+        self.features = self.prefix + "features"
+        self.anomalies = self.prefix + "anomalies"
+        self.dead_letters = self.prefix + "dead-letters"
+        self._folder = folder
+        self._started = 0
+        self.settings: dict[str, object] = {
+            "kafka.bootstrap_servers": kafka.bootstrap,
+            "kafka.group_prefix": kafka.prefix + "gatewatch",
+            "inputs": [{"topic": self.logs}],
+            "topics.api_calls": self.api_calls,
+            "topics.features": self.features,
+            "topics.anomalies": self.anomalies,
+            "topics.dead_letters": self.dead_letters,
+            "topics.partitions": PARTITIONS,
+            **_QUICK,
+            **(settings or {}),
+        }
+
+    def flags(self, **more: object) -> list[str]:
+        """Return the settings as flags of the command line; ``more`` has ``__`` for the dots."""
+        settings = self.settings | {name.replace("__", "."): value for name, value in more.items()}
+        return [
+            f"--set={name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in settings.items()
+        ]
+
+    def create_topics(self) -> None:
+        """Make the topics as a user does."""
+        done = subprocess.run(
+            [*GATEWATCH, "topics", "create", *self.flags()], capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+    def worker(self, role: str = "all", port: int | None = None, before: str = "", **more: object) -> "Worker":
+        """Start a worker; use it as a context.
+
+        Args:
+            role: its role.
+            port: of its web server; a worker's transactional id has it. Any free one when left out.
+            before: Python that runs in the worker's process before gatewatch does.
+            more: further settings, ``__`` for the dots.
+        """
+        port = port or free_port()
+        self._started += 1
+        program = GATEWATCH
+        if before:
+            program = [sys.executable, "-c", f"{before}\nfrom stream.cli import main\nraise SystemExit(main())"]
+        command = [*program, "run", "--role", role, "--web-port", str(port), *self.flags(**more)]
+        return Worker(command, self._folder / f"worker-{self._started}.log", port)
+
+    def producer(self) -> Producer:
+        """Return a producer that chooses partitions as gatewatch and Java do."""
+        return Producer({**PRODUCER_DEFAULTS, "bootstrap.servers": self.kafka.bootstrap})
+
+    def committed(self, role: str, topic: str) -> dict[int, int]:
+        """Return the committed offset of every partition; 0 where there is none yet.
+
+        One that a transaction is about to commit does not count, nor is that transaction waited for.
+        """
+        wanted = ConsumerGroupTopicPartitions(
+            self._group(role), [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        )
+        for last in (False, False, True):
+            # A client that asked while the broker was still making its topic of offsets may wait in vain: a new one.
+            asked = self.kafka.admin().list_consumer_group_offsets([wanted], require_stable=False, request_timeout=10)
+            try:
+                found = asked[wanted.group_id].result().topic_partitions
+                break
+            except KafkaException as error:
+                if last or error.args[0].code() != KafkaError._TIMED_OUT:
+                    raise
+        return {own.partition: max(own.offset, 0) for own in found}
+
+    def wait_until_read(self, role: str, topic: str, seconds: float = 45.0) -> None:
+        """Return when a role has committed all that is on a topic now."""
+        ends = {(record.partition() or 0): (record.offset() or 0) + 1 for record in self.read(topic)}
+
+        def read() -> bool:
+            committed = self.committed(role, topic)
+            return all(committed[number] >= end for number, end in ends.items())
+
+        wait_for(read, f"{role} to have read {topic}", seconds)
+
+    def members(self, role: str) -> int:
+        """Return how many members a role's group has."""
+        group = self._group(role)
+        return len(self.kafka.admin().describe_consumer_groups([group])[group].result(timeout=20).members)
+
+    def read(self, topic: str) -> list[Message]:
+        """Return all committed records of a topic, partition by partition in order."""
+        return sorted(self._records(topic), key=lambda record: (record.partition() or 0, record.offset() or 0))
+
+    def documents(self, topic: str) -> list[dict[str, Any]]:
+        """Return all committed records of a topic as JSON."""
+        return [json.loads(record.value() or b"null") for record in self.read(topic)]
+
+    def closed_sessions(self) -> list[dict[str, Any]]:
+        """Return the closed sessions on the topic of features."""
+        return [own for own in self.documents(self.features) if own["occasion"] == "closed"]
+
+    def _records(self, topic: str) -> Iterable[Message]:
+        reader = Consumer(
+            {
+                "bootstrap.servers": self.kafka.bootstrap,
+                "group.id": self.prefix + "reads",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+            }
+        )
+        try:
+            reader.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
+            unread = set(range(PARTITIONS))
+            deadline = time.monotonic() + 30
+            while unread:
+                assert time.monotonic() < deadline, f"{topic} could not be read to its end"
+                for message in reader.consume(10_000, 0.2):
+                    error = message.error()
+                    if error is None:
+                        yield message
+                    else:
+                        assert error.code() == KafkaError._PARTITION_EOF, error.str()
+                        unread.discard(message.partition() or 0)
+        finally:
+            reader.close()
+
+    def _group(self, role: str) -> str:
+        return f"{self.settings['kafka.group_prefix']}-{role}"
+
+
+def alarmed(folder: Path) -> dict[str, object]:
+    """Return settings under which every vector is anomalous and nothing holds an alert back."""
+    bundle = folder / "alarmed"
+    if not bundle.is_dir():
+        write_bundle(bundle, make_bundle(threshold_open=0.0, threshold_closed=0.0, minimum_edges=0).to_files())
+    return {"model.bundle": str(bundle), "alerts.cooldown_s": 0}
+
+
+class Load(threading.Thread):
+    """Calls in wire form, written to a topic in real time for as long as the ``with`` block lasts.
+
+    Two hundred clients at a time call twenty times or so within a second, and come back some seconds later.
+
+    Args:
+        producer: where to.
+        topic: likewise.
+        rate: calls per second.
+        keyed: give records the client as their key.
+
+    Attributes:
+        requests: request ids of the calls written so far.
+    """
+
+    def __init__(self, producer: Producer, topic: str, rate: float, *, keyed: bool) -> None:
+        super().__init__(name="load", daemon=True)
+        self.requests: list[str] = []
+        self._producer = producer
+        self._topic = topic
+        self._rate = rate
+        self._keyed = keyed
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        workload = Workload(
+            10**9, clients=800, median_calls=self._rate / 200, sigma=0.5, rate=self._rate, start=now_ms()
+        )
+        for record in wire_records(workload):
+            while (ahead := record.timestamp / 1000 - time.time()) > 0.005:
+                self._producer.poll(0)
+                if self._ended.wait(ahead):
+                    return
+            key = record.key if self._keyed else None
+            self._producer.produce(self._topic, record.value, key, timestamp=record.timestamp)
+            self.requests.append(decode_call(record.value).request_id or "")
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self.join()
+        assert self._producer.flush(30) == 0, "the load has arrived"
+
+
+class Worker(Program):
+    """A ``gatewatch run`` process."""
+
+    def __init__(self, command: list[str], log: Path, port: int) -> None:
+        super().__init__(
+            command, log, {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        )
+        self.url = f"http://127.0.0.1:{port}"
+
+    def wait_ready(self, seconds: float = 45.0) -> None:
+        """Return when it has joined its groups."""
+        self.wait_until(f"{self.url}/readyz", seconds)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples of a metric that have these labels; 0 while the worker does not answer."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:  # noqa: S310 -- always http
+                text = answer.read().decode()
+        except (OSError, urllib.error.URLError):
+            if self.process.poll() is not None:
+                raise ProgramError(f"{self.name} ended with code {self.process.returncode}:\n{self.output()}") from None
+            return 0.0
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def partitions(self, role: str) -> float:
+        """Return how many partitions it has in a role."""
+        return self.metric("gatewatch_partitions_assigned", role=role)
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+    """Return when a condition holds.
+
+    Raises:
+        AssertionError: it does not within the time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"
+        time.sleep(0.05)
