@@ -17,6 +17,19 @@ from stream.wire import Outgoing
 
 log = structlog.get_logger(__name__)
 
+_PASSING = {
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError._TIMED_OUT,  # noqa: SLF001 -- librdkafka's own codes are named so
+    KafkaError._TRANSPORT,  # noqa: SLF001 -- same
+    KafkaError._WAIT_COORD,  # noqa: SLF001 -- same
+}
+"""Refusals of an offset commit that pass; librdkafka does not say so of those."""
+
 _LASTING = {
     KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.RECORD_LIST_TOO_LARGE,
@@ -69,7 +82,10 @@ class DeliveryError(Exception):
 
 
 class AbandonedError(Exception):
-    """The cycle was abandoned before it was durable; nothing of it can be seen by read_committed consumers."""
+    """The cycle was abandoned before it was durable: another worker does it again.
+
+    Of a transaction read_committed consumers see nothing; what was flushed they see twice.
+    """
 
 
 class Member(Protocol):
@@ -243,10 +259,22 @@ class Flushes:
             why = str(self._failures[0]) if self._failures else f"no answer within {self._timeout_s:g} s"
             raise DeliveryError(f"{undelivered + len(self._failures)} outputs were not delivered: {why}")
         if cycle.positions:
-            try:
-                consumer.commit(offsets=cycle.offsets(), asynchronous=False)
-            except KafkaException as error:
-                raise _refused("offsets could not be committed", error) from error
+            self._commit(cycle, consumer)
+
+    def _commit(self, cycle: Cycle, consumer: Member) -> None:
+        """Commit the positions; a group that is just rebalancing, or whose coordinator is, is asked again."""
+        retrying = Retrying(
+            retry=retry_if_exception(lambda error: _passing(error) and not cycle.abandoned),
+            stop=stop_after_delay(self._timeout_s),
+            wait=wait_exponential(0.05, max=1),
+            reraise=True,
+        )
+        try:
+            retrying(consumer.commit, offsets=cycle.offsets(), asynchronous=False)
+        except KafkaException as error:
+            if cycle.abandoned or _expelled(error):
+                raise AbandonedError from error
+            raise _refused("offsets could not be committed", error) from error
 
     def _reported(self, error: KafkaError | None, _: Any) -> None:
         if error is not None:
@@ -284,6 +312,11 @@ def _abortable(error: BaseException) -> bool:
     """Return whether a transaction is to be aborted; producing into one that has already failed is a wrong state."""
     kafka_error = _error(error)
     return kafka_error is not None and bool(kafka_error.txn_requires_abort() or kafka_error.code() == KafkaError._STATE)  # noqa: SLF001 -- the constant's name
+
+
+def _passing(error: BaseException) -> bool:
+    kafka_error = _error(error)
+    return kafka_error is not None and kafka_error.code() in _PASSING
 
 
 def _lasting(error: BaseException) -> bool:

@@ -101,9 +101,9 @@ class FakeProducer:
 class FakeConsumer:
     """A member of a group that can commit."""
 
-    def __init__(self, journal: list[str], error: BaseException | None = None) -> None:
+    def __init__(self, journal: list[str], errors: Sequence[BaseException]) -> None:
         self.journal = journal
-        self.error = error
+        self.errors = list(errors)
 
     def consumer_group_metadata(self) -> object:
         return METADATA
@@ -111,13 +111,13 @@ class FakeConsumer:
     def commit(self, *, offsets: Sequence[Offset], asynchronous: bool) -> None:
         assert asynchronous is False
         self.journal.append(f"commit {offsets_of(offsets)}")
-        if self.error is not None:
-            raise self.error
+        if self.errors:
+            raise self.errors.pop(0)
 
 
-def consuming(journal: list[str], error: BaseException | None = None) -> Any:
-    """Return a fake in the place of a Consumer."""
-    return FakeConsumer(journal, error)
+def consuming(journal: list[str], *errors: BaseException) -> Any:
+    """Return a fake in the place of a Consumer; its first commits fail with the errors."""
+    return FakeConsumer(journal, errors)
 
 
 def producing(journal: list[str], **failing: Any) -> Any:
@@ -407,9 +407,31 @@ class TestFlushes:
 
     def test_offsets_that_the_group_refuses_are_a_delivery_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         journal: list[str] = []
-        consumer = consuming(journal, kafka_error(KafkaError.ILLEGAL_GENERATION))
+        consumer = consuming(journal, kafka_error(KafkaError.GROUP_AUTHORIZATION_FAILED))
         with pytest.raises(DeliveryError, match="offsets could not be committed"):
             self.flushes(monkeypatch, FakeProducer(journal)).deliver(cycle_of(), consumer)
+
+    def test_offsets_are_committed_again_when_the_group_was_rebalancing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        journal: list[str] = []
+        consumer = consuming(
+            journal, kafka_error(KafkaError.ILLEGAL_GENERATION), kafka_error(KafkaError.REBALANCE_IN_PROGRESS)
+        )
+        self.flushes(monkeypatch, FakeProducer(journal)).deliver(cycle_of(), consumer)
+        commit = "commit calls-0@12 calls-1@4"
+        assert journal == [*PRODUCED, "flush", commit, commit, commit]
+
+    @pytest.mark.parametrize(
+        ("code", "abandoned"), [(KafkaError.UNKNOWN_MEMBER_ID, False), (KafkaError.ILLEGAL_GENERATION, True)]
+    )
+    def test_offsets_of_lost_partitions_are_not_committed_again(
+        self, *, code: int, abandoned: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        journal: list[str] = []
+        cycle = cycle_of()
+        cycle.abandoned = abandoned
+        with pytest.raises(AbandonedError):
+            self.flushes(monkeypatch, FakeProducer(journal)).deliver(cycle, consuming(journal, kafka_error(code)))
+        assert len(journal) == len([*PRODUCED, "flush", "commit"])
 
     def test_a_cycle_without_positions_commits_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         journal: list[str] = []
