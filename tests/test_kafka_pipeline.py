@@ -52,9 +52,12 @@ def test_mixed_formats_become_calls_by_client_and_the_rest_dead_letters(kafka: K
         assert place == [gatewatch.logs.encode(), b"2", str(offset).encode()]
 
 
-def test_a_worker_that_joins_takes_its_share_and_no_call_counts_twice(kafka: Kafka, tmp_path: Path) -> None:
+@pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
+def test_a_worker_that_joins_takes_its_share_and_no_call_counts_twice(
+    guarantee: str, kafka: Kafka, tmp_path: Path
+) -> None:
     """Sessions of the partitions that move are closed before; what follows is in new ones."""
-    gatewatch = Gatewatch(kafka, tmp_path, {**LIVELY, **alarmed(tmp_path)})
+    gatewatch = Gatewatch(kafka, tmp_path, {**LIVELY, **alarmed(tmp_path), "delivery.guarantee": guarantee})
     gatewatch.create_topics()
     with gatewatch.worker("detect") as one:
         one.wait_ready()
