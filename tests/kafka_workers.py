@@ -12,15 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from confluent_kafka import (
-    Consumer,
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    KafkaException,
-    Message,
-    Producer,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
 from featurizer.calls import decode_call
@@ -126,18 +118,18 @@ class Gatewatch:
 
         One that a transaction is about to commit does not count, nor is that transaction waited for.
         """
-        wanted = ConsumerGroupTopicPartitions(
-            self._group(role), [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        # Not the admin client: librdkafka 2.16 crashes in it when the group's coordinator is not known yet.
+        asker = Consumer(
+            {
+                "bootstrap.servers": self.kafka.bootstrap,
+                "group.id": self._group(role),
+                "isolation.level": "read_uncommitted",
+            }
         )
-        for last in (False, False, True):
-            # A client that asked while the broker was still making its topic of offsets may wait in vain: a new one.
-            asked = self.kafka.admin().list_consumer_group_offsets([wanted], require_stable=False, request_timeout=10)
-            try:
-                found = asked[wanted.group_id].result().topic_partitions
-                break
-            except KafkaException as error:
-                if last or error.args[0].code() != KafkaError._TIMED_OUT:
-                    raise
+        try:
+            found = asker.committed([TopicPartition(topic, number) for number in range(PARTITIONS)], timeout=20)
+        finally:
+            asker.close()
         return {own.partition: max(own.offset, 0) for own in found}
 
     def wait_until_read(self, role: str, topic: str, seconds: float = 45.0) -> None:
