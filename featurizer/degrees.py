@@ -5,7 +5,7 @@ a worker add up in one GlobalDegrees, which the features read. An edge is counte
 first shows it, and taken back when the session turns out to be anomalous, so that attackers cannot teach the tables.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -51,6 +51,7 @@ class GlobalDegrees:
         self.source: list[int] = []
         self.destination: list[int] = []
         self.edges = 0
+        self._others: dict[str, DegreeSnapshot] = {}
         self._frozen = frozen
         self.read_source: list[int] = self.source if frozen is None else []
         self.read_destination: list[int] = self.destination if frozen is None else []
@@ -81,6 +82,27 @@ class GlobalDegrees:
         if self._frozen is not None:
             return self._frozen.endpoints.get(endpoint, EndpointDegrees(0, 0))
         return EndpointDegrees(0, 0)
+
+    def replace(self, source: str, snapshot: DegreeSnapshot | None) -> None:
+        """Take over the counts of a table that is kept elsewhere, in place of those it had before.
+
+        Args:
+            source: names the table; the same one is never added twice.
+            snapshot: its counts; None when it has none any more, or is kept here now.
+        """
+        before = self._others.pop(source, None)
+        if before is not None:
+            self._add(before, -1)
+        if snapshot is not None:
+            self._others[source] = snapshot
+            self._add(snapshot, 1)
+
+    def _add(self, snapshot: DegreeSnapshot, sign: int) -> None:
+        self.edges += sign * snapshot.edges
+        for endpoint, own in snapshot.endpoints.items():
+            number = self.number(endpoint)
+            self.source[number] += sign * own.source
+            self.destination[number] += sign * own.destination
 
     def snapshot(self) -> DegreeSnapshot:
         """Return the live degrees by name, endpoints without edges left out."""
@@ -148,6 +170,28 @@ class DegreeTable:
         """Take back the packed edges of a session that was alerted."""
         for edge in edges:
             self.add(edge >> EDGE_BITS, edge & DESTINATION_MASK, -1)
+
+    def restore(self, names: Sequence[str], source: Sequence[int], destination: Sequence[int], edges: int) -> None:
+        """Fill an empty table with the counts of an earlier one, endpoints under the same numbers.
+
+        Args:
+            names: endpoints in the order of their numbers.
+            source: edges that leave each, shape (len(names),).
+            destination: edges that enter each, likewise.
+            edges: edges counted.
+        """
+        overall = self.overall
+        for name, leaving, entering in zip(names, source, destination, strict=True):
+            self.ids[name] = len(self.names)
+            self.names.append(name)
+            self.source.append(leaving)
+            self.destination.append(entering)
+            link = overall.number(name)
+            self.links.append(link)
+            overall.source[link] += leaving
+            overall.destination[link] += entering
+        self.edges += edges
+        overall.edges += edges
 
     def detach(self) -> None:
         """Take this table out of the worker's sum: its partition has moved to another worker."""

@@ -109,7 +109,7 @@ class Occasion(StrEnum):
     """The session ended."""
 
 
-INCOMPLETE = frozenset({"evicted", "revoked"})
+INCOMPLETE = frozenset({"evicted"})
 """Close reasons of sessions that gatewatch cut off while the client may still have been calling."""
 
 

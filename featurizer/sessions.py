@@ -6,133 +6,39 @@ passed the last call plus the gap, AND the record clock (greatest arrival time s
 which keeps sessions whole when gateways lag each other by minutes. A client's own next call beyond the gap, or beyond
 a maximum, also closes it and opens the next one.
 
-The state machine has no broker and no clock: calls and positions in, vectors through the ``emit`` callback out.
+The state machine has no broker and no clock: calls and positions in, vectors through the ``emit`` callback out. Its
+state can be taken out as packed sessions and two clocks, and put back (``park``, ``restore``).
 """
 
 import hashlib
 import heapq
-from collections.abc import Callable
-from enum import IntEnum, StrEnum
+from collections.abc import Callable, Iterable
+from itertools import chain
 from struct import Struct
 from zlib import adler32, crc32
-
-import msgspec
 
 from featurizer.calls import ApiCall
 from featurizer.degrees import EDGE_BITS, NOT_A_NODE, DegreeTable
 from featurizer.features import Occasion
+from featurizer.session import (
+    FINGERPRINT_BYTES,
+    NEVER,
+    CloseReason,
+    Outcome,
+    Session,
+    SessionPolicy,
+    end_of,
+    pack,
+    timers_of,
+    unpack,
+)
 
-NEVER = 1 << 62
-"""A time that no clock reaches, milliseconds."""
+__all__ = ["NEVER", "CloseReason", "Outcome", "Session", "SessionPolicy", "SessionWindows"]
 
 _pack_fingerprint = Struct("<II").pack
-_FINGERPRINT_BYTES = 8
 _REMEMBERED_REQUESTS = 16
 _STALE_ENTRIES = 1000
-
-
-class CloseReason(StrEnum):
-    """Why a session ended."""
-
-    INACTIVITY = "inactivity"
-    MAX_DURATION = "max_duration"
-    MAX_CALLS = "max_calls"
-    EVICTED = "evicted"
-    """Too many sessions were open; the longest idle ones are closed early."""
-    REVOKED = "revoked"
-    """The partition moved to another worker, or this worker stopped."""
-    END_OF_INPUT = "end_of_input"
-    """The files that are replayed have been read to their end."""
-
-
-class Outcome(IntEnum):
-    """What became of one call."""
-
-    IN_SESSION = 0
-    LATE = 1
-    DUPLICATE = 2
-    FUTURE = 3
-
-
-class SessionPolicy(msgspec.Struct, frozen=True):
-    """Limits of a session; all times in milliseconds. Meaning and defaults: settings ``sessions``."""
-
-    gap: int = 30 * 60_000
-    max_duration: int = 24 * 3_600_000
-    max_calls: int = 10_000
-    max_edges: int = 5_000
-    max_open: int = 250_000
-    lateness: int = 30_000
-    linger: int = 60_000
-    quiet: int = 60_000
-    first_vector_calls: int = 8
-    quiet_growth: float = 0.125
-    future_tolerance: int = 5 * 60_000
-
-
-class Session:
-    """An open session of one client. Times are epoch milliseconds.
-
-    Attributes:
-        client: identity of the caller.
-        opened: event time of the call that arrived first; part of the id, so it never changes.
-        offset: log offset of that call.
-        ordinal: sessions that the same record had opened before; with the offset it makes the id unique.
-        start: event time of the earliest call.
-        end: event time of the latest call.
-        arrival: record clock when the last call arrived.
-        calls: calls so far.
-        last_node: number of the endpoint called last, NOT_A_NODE at first.
-        edges: packed distinct edges, in order of first sight, with how often each was walked.
-        scored: calls when the last vector was taken.
-        next_vector: calls at which the next growing vector is due.
-        next_check: calls at which a vector or a timer may be due; below it a call needs no further look.
-        deadline: time of this session's one valid entry in the timer heap; NEVER without one.
-        lingers: likewise in the heap of sessions that only the record clock keeps open.
-        alerted_open: an early alert was raised.
-        alerted_closed: a closing alert was raised.
-        requests: fingerprints of the last request ids, 8 bytes each, newest first.
-    """
-
-    __slots__ = (
-        "alerted_closed",
-        "alerted_open",
-        "arrival",
-        "calls",
-        "client",
-        "deadline",
-        "edges",
-        "end",
-        "last_node",
-        "lingers",
-        "next_check",
-        "next_vector",
-        "offset",
-        "opened",
-        "ordinal",
-        "requests",
-        "scored",
-        "start",
-    )
-
-    def __init__(self, client: str, time: int, offset: int, first_vector: int) -> None:
-        self.client = client
-        self.opened = self.start = self.end = time
-        self.offset = offset
-        self.ordinal = 0
-        self.arrival = 0
-        self.calls = 0
-        self.last_node = NOT_A_NODE
-        self.edges: dict[int, int] = {}
-        self.scored = 0
-        self.next_vector = first_vector
-        self.next_check = 0
-        self.deadline = NEVER
-        self.lingers = NEVER
-        self.alerted_open = False
-        self.alerted_closed = False
-        self.requests = b""
-
+_DEADLINE, _LINGERS = 0, 1
 
 Emit = Callable[[Session, Occasion, CloseReason | None], None]
 """Called when a vector of a session is due, at the exact position in the log where it is."""
@@ -148,7 +54,8 @@ class SessionWindows:
         emit: receives every due vector.
 
     Attributes:
-        open: sessions by client.
+        open: sessions at work, by client: all that changed since the last ``park``.
+        parked: the other sessions, packed.
         max_time: greatest event time seen.
         record_clock: greatest arrival time seen.
         capped_edges: calls whose edge was not kept because the session had ``max_edges``.
@@ -159,6 +66,7 @@ class SessionWindows:
         self.policy = policy
         self.table = table
         self.open: dict[str, Session] = {}
+        self.parked: dict[str, bytes] = {}
         self.max_time = 0
         self.record_clock = 0
         self.capped_edges = 0
@@ -169,6 +77,11 @@ class SessionWindows:
         self._next_timer = NEVER
         self._next_lingering = NEVER
         self._last_opening = (-1, 0)  # offset and ordinal
+        self._ended: set[str] = set()  # clients whose session was handed out packed and has ended since
+
+    def __len__(self) -> int:
+        """Return how many sessions are open, at work or parked."""
+        return len(self.open) + len(self.parked)
 
     @property
     def watermark(self) -> int:
@@ -201,6 +114,8 @@ class SessionWindows:
             self._advance()
 
         session = self.open.get(call.client)
+        if session is None and call.client in self.parked:
+            session = self._unpark(call.client)
         if session is None:
             session = self._open(call, offset)
         else:
@@ -244,8 +159,19 @@ class SessionWindows:
             self._check(session)
         return Outcome.IN_SESSION
 
+    def due(self, now: int) -> bool:
+        """Return whether ``advance`` to this time would lead to anything.
+
+        Args:
+            now: wall clock, epoch milliseconds.
+        """
+        return now >= min(self._next_timer, self._next_lingering)
+
     def advance(self, now: int) -> None:
         """Move both clocks to ``now``: the partition is fully read and idle, so nothing older is on its way.
+
+        No call in the log says so. Whoever does this has to make the state durable together with what it led to, or a
+        replay of the log could disagree; and need not do it at all unless something is ``due``.
 
         Args:
             now: wall clock, epoch milliseconds.
@@ -256,11 +182,65 @@ class SessionWindows:
 
     def close_all(self, reason: CloseReason) -> None:
         """Close every open session, the longest idle first."""
+        for client in list(self.parked):
+            self._unpark(client)
         for session in sorted(self.open.values(), key=_idleness):
             self._close(session, reason)
 
+    def park(self) -> tuple[dict[str, bytes], set[str]]:
+        """Pack all sessions at work; return what has changed since this was last called.
+
+        Returns:
+            The packed form of every session that changed, by client; and the clients without a session now for whom an
+            earlier call returned one.
+        """
+        changed = {client: pack(session) for client, session in self.open.items()}
+        ended, self._ended = self._ended.difference(changed), set()
+        self.open.clear()
+        self.parked.update(changed)
+        return changed, ended
+
+    def restore(self, parked: dict[str, bytes], max_time: int, record_clock: int) -> None:
+        """Go on from a state that ``park`` had returned piece by piece; nothing is decoded but the timers.
+
+        Args:
+            parked: packed sessions by client; kept, not copied.
+            max_time: greatest event time seen, epoch milliseconds.
+            record_clock: greatest arrival time seen, epoch milliseconds.
+
+        Raises:
+            ValueError: a session is of another version, or cut.
+        """
+        self.parked = parked
+        self.max_time, self.record_clock = max_time, record_clock
+        self._refill(self._timers, _DEADLINE)
+        self._refill(self._lingering, _LINGERS)
+        self._next_timer = self._timers[0][0] + self.policy.lateness if self._timers else NEVER
+        self._next_lingering = self._lingering[0][0] if self._lingering else NEVER
+
+    def rewrite(self, clients: Iterable[str]) -> None:
+        """Let the next ``park`` tell of these clients whatever it told before: what was kept of them is in doubt."""
+        for client in clients:
+            if client in self.parked:
+                self._unpark(client)
+            else:
+                self._ended.add(client)
+
+    def follow_policy(self, policy: SessionPolicy) -> None:
+        """Go on under other limits; every open session is looked at again by them, so that all of them change."""
+        self.policy = policy
+        for client in list(self.parked):
+            self._unpark(client)
+        self._timers.clear()
+        self._lingering.clear()
+        self._next_timer = self._next_lingering = NEVER
+        for session in self.open.values():
+            session.deadline = session.lingers = NEVER
+            session.next_check = 0
+            self._set_timer(session, session.end + min(policy.quiet, policy.gap) + 1)
+
     def _open(self, call: ApiCall, offset: int) -> Session:
-        if len(self.open) >= self.policy.max_open:
+        if len(self) >= self.policy.max_open:
             self._evict()
         session = Session(call.client, call.time, offset, self.policy.first_vector_calls)
         if call.request_id is not None:
@@ -299,8 +279,7 @@ class SessionWindows:
             timers = self._timers
             heapq.heappush(timers, (deadline, session.client))
             if self._crowded(timers):
-                timers[:] = [(own.deadline, own.client) for own in self.open.values() if own.deadline != NEVER]
-                heapq.heapify(timers)
+                self._refill(timers, _DEADLINE)
             self._next_timer = timers[0][0] + self.policy.lateness
 
     def _linger(self, session: Session) -> None:
@@ -309,27 +288,45 @@ class SessionWindows:
         lingering = self._lingering
         heapq.heappush(lingering, (session.lingers, session.client))
         if self._crowded(lingering):
-            lingering[:] = [(own.lingers, own.client) for own in self.open.values() if own.lingers != NEVER]
-            heapq.heapify(lingering)
+            self._refill(lingering, _LINGERS)
 
     def _crowded(self, entries: list[tuple[int, str]]) -> bool:
         """Return whether stale entries outnumber the sessions: sweeping them out then costs O(1) a push."""
-        return len(entries) > 2 * len(self.open) + _STALE_ENTRIES
+        return len(entries) > 2 * len(self) + _STALE_ENTRIES
+
+    def _refill(self, entries: list[tuple[int, str]], which: int) -> None:
+        """Replace a heap's entries by the valid ones: those that the sessions know of."""
+        at_work = ((_waits(session)[which], client) for client, session in self.open.items())
+        packed = ((timers_of(packed)[which], client) for client, packed in self.parked.items())
+        entries[:] = [entry for entry in chain(at_work, packed) if entry[0] != NEVER]
+        heapq.heapify(entries)
+
+    def _holder(self, client: str, which: int, due: int) -> Session | None:
+        """Return the session whose valid heap entry this is; None for a stale entry, which unparks nothing."""
+        session = self.open.get(client)
+        if session is not None:
+            return session if _waits(session)[which] == due else None
+        packed = self.parked.get(client)
+        return self._unpark(client) if packed is not None and timers_of(packed)[which] == due else None
+
+    def _unpark(self, client: str) -> Session:
+        session = self.open[client] = unpack(client, self.parked.pop(client))
+        return session
 
     def _advance(self) -> None:
         """Fire every timer that the clocks have passed."""
         policy, timers, lingering = self.policy, self._timers, self._lingering
         while timers and timers[0][0] <= self.watermark:
             deadline, client = heapq.heappop(timers)
-            session = self.open.get(client)
-            if session is not None and session.deadline == deadline:
+            session = self._holder(client, _DEADLINE, deadline)
+            if session is not None:
                 session.deadline = NEVER
                 self._expire(session)
         self._next_timer = timers[0][0] + policy.lateness if timers else NEVER
         while lingering and lingering[0][0] <= self.record_clock:
             due, client = heapq.heappop(lingering)
-            session = self.open.get(client)
-            if session is not None and session.lingers == due:
+            session = self._holder(client, _LINGERS, due)
+            if session is not None:
                 session.lingers = NEVER
                 # A call since then has given the session a timer again, which will find it.
                 if session.deadline == NEVER:
@@ -358,17 +355,25 @@ class SessionWindows:
 
     def _close(self, session: Session, reason: CloseReason) -> None:
         del self.open[session.client]
+        if session.durable:
+            self._ended.add(session.client)
         self._emit(session, Occasion.CLOSED, reason)
 
     def _evict(self) -> None:
         """Close the longest idle one percent: looking for them costs O(open), so once for many."""
         crowd = max(1, self.policy.max_open // 100)
-        for session in heapq.nsmallest(crowd, self.open.values(), key=_idleness):
-            self._close(session, CloseReason.EVICTED)
+        at_work = ((session.end, client) for client, session in self.open.items())
+        packed = ((end_of(packed), client) for client, packed in self.parked.items())
+        for _, client in heapq.nsmallest(crowd, chain(at_work, packed)):
+            self._close(self.open.get(client) or self._unpark(client), CloseReason.EVICTED)
 
 
 def _idleness(session: Session) -> tuple[int, str]:
     return session.end, session.client
+
+
+def _waits(session: Session) -> tuple[int, int]:
+    return session.deadline, session.lingers
 
 
 def _already_seen(session: Session, request_id: str) -> bool:
@@ -382,8 +387,8 @@ def _already_seen(session: Session, request_id: str) -> bool:
     known = session.requests
     at = known.find(fingerprint)
     while at >= 0:
-        if at % _FINGERPRINT_BYTES == 0:
+        if at % FINGERPRINT_BYTES == 0:
             return True
         at = known.find(fingerprint, at + 1)
-    session.requests = (fingerprint + known)[: _FINGERPRINT_BYTES * _REMEMBERED_REQUESTS]
+    session.requests = (fingerprint + known)[: FINGERPRINT_BYTES * _REMEMBERED_REQUESTS]
     return False

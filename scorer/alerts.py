@@ -6,7 +6,7 @@ of the log raises the same alerts.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -171,10 +171,15 @@ class Decision(StrEnum):
 
 
 class AlertHistory:
-    """When each client was last alerted, and in which session; the mutable half of the policy."""
+    """When each client was last alerted, and in which session; the mutable half of the policy.
+
+    Attributes:
+        changed: clients whose entry has changed since somebody last cleared this set.
+    """
 
     def __init__(self, policy: AlertPolicy) -> None:
         self.policy = policy
+        self.changed: set[str] = set()
         self._last: dict[str, tuple[int, str]] = {}
 
     def __len__(self) -> int:
@@ -197,9 +202,22 @@ class AlertHistory:
         last = self._last.get(vector.client)
         if last is not None and last[1] != vector.session_id and now - last[0] < self.policy.cooldown:
             return Decision.COOLDOWN
-        self._last.pop(vector.client, None)  # re-inserted at the end: the dict stays ordered by time of alert
-        self._last[vector.client] = (now, vector.session_id)
+        self.remember(vector.client, now, vector.session_id)
         return Decision.ALERT
+
+    def remember(self, client: str, now: int, session_id: str) -> None:
+        """Start a client's cooldown: it was alerted at ``now`` in a session."""
+        self._last.pop(client, None)  # re-inserted at the end: the dict stays ordered by time of alert
+        self._last[client] = (now, session_id)
+        self.changed.add(client)
+
+    def entry(self, client: str) -> tuple[int, str] | None:
+        """Return when a client was last alerted, and in which session; None when that is over."""
+        return self._last.get(client)
+
+    def restore(self, entries: Mapping[str, tuple[int, str]]) -> None:
+        """Go on from the entries of an earlier history."""
+        self._last = dict(sorted(entries.items(), key=lambda item: item[1][0]))
 
     def forget(self, now: int) -> None:
         """Drop clients whose cooldown is over at ``now``, so that memory stays bounded; decisions do not change."""
@@ -208,6 +226,7 @@ class AlertHistory:
             if now - time < self.policy.cooldown:
                 return
             del self._last[client]
+            self.changed.add(client)
 
 
 def alert_kind(occasion: str) -> AlertKind:

@@ -16,13 +16,17 @@ from scorer.bundle import ModelBundle
 from stream import assembly
 from stream.agents import Send, add_detect_agents, add_normalise_agent
 from stream.cycle import Delivery, Flushes, Transactions
+from stream.degree_feed import DegreeFeed
 from stream.errors import SettingsError
 from stream.intake import Intake, Stage
 from stream.kafka_config import consumer_config, producer_config
 from stream.measuring import Recorder, TimedJudge
 from stream.outbox import Outbox
-from stream.roles import DetectStage, NormaliseStage
+from stream.pipeline import Detector
+from stream.recovery import Recovery
+from stream.roles import CheckpointPolicy, DetectStage, NormaliseStage
 from stream.settings import Settings
+from stream.state_reader import StateReader
 from stream.telemetry import Telemetry
 
 _STEP_TIMEOUT_S = 30.0
@@ -111,14 +115,34 @@ def add_legs(app: App, settings: Settings, bundle: ModelBundle, role: Role, tele
         judge = assembly.make_judge(settings, bundle, TimedJudge)
         judge.telemetry = telemetry
         decoders = assembly.detect_decoders(settings)
-        detect = DetectStage(assembly.detector(settings, judge, decoders), settings.topics, assembly.SCHEMA)
+        detect = _detect_stage(settings, assembly.detector(settings, judge, decoders))
         outbox = Outbox(_delivery(settings, Role.DETECT), detect.encode, committed, _interval_s(settings))
         send = add_detect_agents(app, detect, outbox, telemetry)
-        legs.append(Leg(Role.DETECT, _intake(settings, Role.DETECT, list(decoders), send, detect, outbox), detect))
+        recovery = _recovery(settings, detect, telemetry)
+        intake = _intake(settings, Role.DETECT, list(decoders), send, detect, outbox, recovery)
+        legs.append(Leg(Role.DETECT, intake, detect))
     if not legs:
         raise SettingsError(["inputs: all are keyed, so the role normalise has nothing to read; run the role detect"])
     app.intakes = [leg.intake for leg in legs]
     return legs
+
+
+def _detect_stage(settings: Settings, detector: Detector) -> DetectStage:
+    own = settings.state
+    policy = CheckpointPolicy(own.checkpoint_interval_s, own.checkpoint_records)
+    return DetectStage(detector, settings.topics, assembly.SCHEMA, assembly.session_policy(settings), policy)
+
+
+def _recovery(settings: Settings, stage: DetectStage, telemetry: Telemetry) -> Recovery:
+    config = consumer_config(settings, Role.DETECT)
+    return Recovery(
+        lambda: StateReader(config, settings.topics.state),
+        DegreeFeed(config, settings.topics.degrees, stage.learn),
+        stage,
+        transactional=settings.delivery.guarantee == "exactly_once",
+        accept_loss=settings.state.accept_loss,
+        telemetry=telemetry,
+    )
 
 
 def _interval_s(settings: Settings) -> float:
@@ -135,7 +159,13 @@ def _delivery(settings: Settings, role: Role) -> Delivery:
 
 
 def _intake(  # noqa: PLR0913, PLR0917 -- the parts of an intake
-    settings: Settings, role: Role, topics: list[str], send: Send, stage: Stage, outbox: Outbox
+    settings: Settings,
+    role: Role,
+    topics: list[str],
+    send: Send,
+    stage: Stage,
+    outbox: Outbox,
+    recovery: Recovery | None = None,
 ) -> Intake:
     return Intake(
         role,
@@ -144,6 +174,7 @@ def _intake(  # noqa: PLR0913, PLR0917 -- the parts of an intake
         send=send,
         stage=stage,
         outbox=outbox,
+        recovery=recovery,
         batch_size=settings.delivery.batch_size,
         idle_after_s=settings.sessions.idle_after_s,
         shutdown_timeout_s=settings.delivery.shutdown_timeout_s,

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 import msgspec
 
 from featurizer.calls import ApiCall
-from featurizer.features import FeatureVector
+from featurizer.features import FeatureVector, Occasion
 from featurizer.sessions import Outcome, Session, SessionWindows
 from scorer.alerts import Alert, AlertHistory, Decision
 from scorer.verdicts import Verdict
 from stream.adapters import Decoded
 from stream.dead_letters import DeadLetter, Reason
 from stream.records import Record, TopicPartition
+from stream.wire import Outgoing
 
 Decode = Callable[[bytes | None], Decoded]
 
@@ -23,15 +24,59 @@ _REFUSALS = {
 }
 
 
+MarkKey = tuple[str, str, int]
+"""Session id, occasion and calls: of a session's vectors no two have the same."""
+
+
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """What was decided on a vector, when that changed more than the outputs.
+
+    A restored partition takes its decisions from the marks of those made before, instead of judging again: the degree
+    tables, or the model, may be others by now, and what was published stays true.
+
+    Attributes:
+        session_id: the session.
+        occasion: why the vector was taken.
+        calls: calls of the session then.
+        decision: ALERT, or COOLDOWN at the session's end.
+    """
+
+    session_id: str
+    occasion: Occasion
+    calls: int
+    decision: Decision
+
+    @property
+    def key(self) -> MarkKey:
+        """What the vector is found by."""
+        return (self.session_id, self.occasion, self.calls)
+
+
 class PartitionState:
     """All that is kept of one input partition: open sessions, clocks, degrees, alert history, position.
 
     Attributes:
         decode: how to read the topic; None when it holds calls in wire form.
         offset: offset of the record being processed, or of the last one.
+        live: its records are processed for the first time; False while it is being restored.
+        marks: decisions made since the last checkpoint.
+        table_form: the degree table as last made durable, encoded.
+        checkpointed: position of the last checkpoint; -1 before the first.
     """
 
-    __slots__ = ("decode", "history", "name", "observe", "offset", "table", "windows")
+    __slots__ = (
+        "checkpointed",
+        "decode",
+        "history",
+        "live",
+        "marks",
+        "name",
+        "observe",
+        "offset",
+        "table",
+        "table_form",
+        "windows",
+    )
 
     def __init__(
         self, name: TopicPartition, windows: SessionWindows, history: AlertHistory, decode: Decode | None
@@ -43,6 +88,10 @@ class PartitionState:
         self.history = history
         self.decode = decode
         self.offset = -1
+        self.live = True
+        self.marks: dict[MarkKey, Mark] = {}
+        self.table_form = b""
+        self.checkpointed = -1
 
 
 @dataclass(slots=True)
@@ -68,6 +117,11 @@ class Sample:
     record_time: int
 
     @property
+    def mark_key(self) -> MarkKey:
+        """What a decision on the vector is found by."""
+        return (self.vector.session_id, self.vector.occasion, self.vector.calls)
+
+    @property
     def n_edges(self) -> int:
         """Edges of the session when the vector was taken: the first ones of the dict."""
         return int(self.vector.values[0])
@@ -84,6 +138,10 @@ class Batch:
         verdicts: one per sample.
         alerts: alerts raised.
         dead_letters: records, or parts, that went no further.
+        marks: decisions that the partitions' state rests on, made in this batch.
+        moved: idle partitions whose clocks the wall clock has moved.
+        checkpoint: records for the state topics.
+        checkpoints: checkpoints they make.
         records: records read.
         formats: calls understood, by format.
         accepted: calls put into a session.
@@ -97,6 +155,10 @@ class Batch:
     verdicts: list[Verdict] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    marks: list[tuple[PartitionState, Mark]] = field(default_factory=list)
+    moved: list[TopicPartition] = field(default_factory=list)
+    checkpoint: list[Outgoing] = field(default_factory=list)
+    checkpoints: int = 0
     records: int = 0
     accepted: int = 0
     formats: Counter[str] = field(default_factory=Counter)

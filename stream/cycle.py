@@ -48,12 +48,15 @@ class Cycle:
 
     Attributes:
         outgoing: records to produce, in order.
+        checkpoints: records of the state topics, to produce when the outputs are safe; the last of each partition's
+            makes the others valid.
         positions: next offset to read, by input partition.
         batches: the batches, for the metrics once they are durable.
         abandoned: its partitions belong to another worker now, so it must not be made durable any more.
     """
 
     outgoing: list[Outgoing] = field(default_factory=list)
+    checkpoints: list[Outgoing] = field(default_factory=list)
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     batches: list[Batch] = field(default_factory=list)
     abandoned: bool = False
@@ -62,6 +65,7 @@ class Cycle:
         """Add a batch with its encoded outputs."""
         produced = len(self.outgoing)
         self.outgoing += outgoing
+        self.checkpoints += batch.checkpoint
         self.positions.update(batch.positions)
         # An idle worker looks at its partitions several times a second: batches of nothing would pile up.
         if batch.positions or batch.samples or len(self.outgoing) > produced:
@@ -70,7 +74,7 @@ class Cycle:
     @property
     def empty(self) -> bool:
         """True when there is nothing to make durable."""
-        return not self.outgoing and not self.positions
+        return not self.outgoing and not self.checkpoints and not self.positions
 
     def offsets(self) -> list[Offset]:
         """Return the positions as the client library wants them."""
@@ -179,6 +183,7 @@ class Transactions:
         producer = self._producer
         producer.begin_transaction()
         produce_all(producer, cycle.outgoing)
+        produce_all(producer, cycle.checkpoints)
         if cycle.positions:
             self._retrying(self._send_offsets, cycle.offsets(), consumer.consumer_group_metadata())
         self._retrying(producer.commit_transaction, self._timeout_s)
@@ -248,18 +253,26 @@ class Flushes:
         """Do nothing: a plain producer connects when it first produces."""
 
     def deliver(self, cycle: Cycle, consumer: Member) -> None:
-        """Produce, wait for every report, commit."""
+        """Produce, wait for every report, and only then go on: outputs, then checkpoints, then offsets.
+
+        So a checkpoint that is there is never ahead of its outputs, and offsets are never ahead of either.
+        """
+        for records in (cycle.outgoing, cycle.checkpoints):
+            if records:
+                self._flush(records)
+        if cycle.positions:
+            self._commit(cycle, consumer)
+
+    def _flush(self, records: Iterable[Outgoing]) -> None:
         self._failures.clear()
         try:
-            produce_all(self._producer, cycle.outgoing, self._reported)
+            produce_all(self._producer, records, self._reported)
         except KafkaException as error:
             raise _refused("an output was refused", error) from error
         undelivered = self._producer.flush(self._timeout_s)
         if undelivered or self._failures:
             why = str(self._failures[0]) if self._failures else f"no answer within {self._timeout_s:g} s"
             raise DeliveryError(f"{undelivered + len(self._failures)} outputs were not delivered: {why}")
-        if cycle.positions:
-            self._commit(cycle, consumer)
 
     def _commit(self, cycle: Cycle, consumer: Member) -> None:
         """Commit the positions; a group that is just rebalancing, or whose coordinator is, is asked again."""
@@ -290,6 +303,8 @@ def produce_all(producer: Producer, outgoing: Iterable[Outgoing], reported: Any 
             arguments["headers"] = list(record.headers)
         if record.timestamp > 0:
             arguments["timestamp"] = record.timestamp
+        if record.partition >= 0:
+            arguments["partition"] = record.partition
         while True:
             try:
                 produce(record.topic, **arguments)

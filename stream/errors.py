@@ -16,6 +16,8 @@ class ExitCode(IntEnum):
     """A topic is missing, or no broker answers."""
     DIFFERENT = 4
     """A check found differences."""
+    STATE = 5
+    """The durable state cannot be gone on from; a person has to decide."""
 
 
 class CommandError(Exception):
@@ -30,6 +32,13 @@ class CommandError(Exception):
         super().__init__(message)
         self.hint = hint
         self.exit_code = exit_code
+
+
+class StateError(CommandError):
+    """What a partition's checkpoints left cannot be gone on from without losing or repeating something."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message, hint, ExitCode.STATE)
 
 
 class SettingsError(Exception):

@@ -13,9 +13,11 @@ from mode import Service
 
 from stream.batches import Batch
 from stream.clock import now_ms
+from stream.errors import StateError
 from stream.outbox import Outbox
 from stream.reader import Reader
 from stream.records import Record, TopicPartition
+from stream.state_reader import NotWantedError
 
 log = structlog.get_logger(__name__)
 
@@ -54,14 +56,24 @@ class Work:
 class Stage(Protocol):
     """What the intake asks of the role it feeds, apart from work through the channel."""
 
-    def assign(self, names: Iterable[TopicPartition]) -> None:
-        """Start with partitions."""
-
     def release(self, names: Iterable[TopicPartition]) -> Batch:
         """Give partitions up; what that leads to is committed before another worker gets them."""
 
     def drop(self, names: Iterable[TopicPartition]) -> None:
         """Forget partitions that another worker already has."""
+
+    def checkpoint(self, batch: Batch, now_s: float) -> Batch:
+        """Return the checkpoints to commit with a batch that was processed."""
+
+
+class Recovers(Protocol):
+    """What the intake asks of the recovery of a role with state."""
+
+    async def restore(self, name: TopicPartition, wanted: Callable[[], bool]) -> int | None:
+        """Restore a partition; return the offset to read it from, None for the committed one."""
+
+    async def close(self) -> None:
+        """Let go of the brokers."""
 
 
 class Intake(Service):
@@ -74,6 +86,7 @@ class Intake(Service):
         send: puts work into the first agent's channel.
         stage: the role's state.
         outbox: where outputs go.
+        recovery: restores partitions before they are read; None for a role without state.
         batch_size: most records taken at once.
         idle_after_s: seconds without news after which a fully read partition is idle.
         shutdown_timeout_s: longest that the last batch and its commit may take.
@@ -88,6 +101,7 @@ class Intake(Service):
         send: Callable[[Work], Any],
         stage: Stage,
         outbox: Outbox,
+        recovery: Recovers | None,
         batch_size: int,
         idle_after_s: float,
         shutdown_timeout_s: float,
@@ -96,13 +110,18 @@ class Intake(Service):
         super().__init__(**kwargs)
         self.name = name
         self.assigned: dict[TopicPartition, float] = {}
-        """Assigned partitions with the monotonic time of their last news."""
-        self.ready = False
+        """Partitions that are read, with the monotonic time of their last news."""
+        self.restoring: dict[TopicPartition, object] = {}
+        """Assigned partitions whose state is not there yet, each with a token of its assignment."""
+        self.failure: Exception | None = None
+        """What ended the reading."""
+        self.joined = False
         self._reader = Reader(name, config)
         self._topics = list(topics)
         self._send = send
         self._stage = stage
         self._outbox = outbox
+        self._recovery = recovery
         self._batch_size = batch_size
         self._idle_after_s = idle_after_s
         self._shutdown_timeout_s = shutdown_timeout_s
@@ -110,20 +129,32 @@ class Intake(Service):
         self._next_idle_look = 0.0
         self._deaf = False
         self._reading: asyncio.Future[None] | None = None
+        self._restorer: asyncio.Future[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """True while it is a member of its group and every partition it was given is being read."""
+        return self.joined and not self.restoring
+
+    @property
+    def idle(self) -> list[TopicPartition]:
+        """Partitions fully read and without news for as long as makes them idle."""
+        now = time.monotonic()
+        return [name for name in self._ends if now - self.assigned.get(name, now) >= self._idle_after_s]
 
     async def on_start(self) -> None:
         """Connect the outbox, join the group, start to read."""
         await self._outbox.start()
         self._reader.subscribe(
             self._topics,
-            on_assign=lambda _, offsets: self._in_loop(self._on_assign, offsets),
+            on_assign=lambda _, offsets: self._take(offsets),
             on_revoke=lambda _, offsets: self._in_loop(self._on_revoke, offsets),
             on_lost=lambda _, offsets: self._in_loop(self._on_lost, offsets),
         )
         self._reading = self.add_future(self._read())
 
     async def on_stop(self) -> None:
-        """Finish the batch, commit, leave the group; the partitions' sessions are closed by the revocation.
+        """Finish the batch, commit, leave the group; the revocation makes the last checkpoints.
 
         Raises:
             TimeoutError: that took too long.
@@ -141,7 +172,11 @@ class Intake(Service):
         finally:
             # After a crash state may be ahead of what is durable: the next owner goes on from the last commit.
             self._deaf = self._deaf or self.crashed
+            if self._restorer is not None:
+                self._restorer.cancel()
             await self._reader.close()
+            if self._recovery is not None:
+                await self._recovery.close()
             log.info("left the group", role=self.name)
 
     def lags(self) -> dict[TopicPartition, int]:
@@ -155,16 +190,29 @@ class Intake(Service):
                 messages = await self._reader.consume(self._batch_size, timeout)
                 records = self._sort_out(messages)
                 idle = self._idle(records)
-                if records or idle:
-                    done = asyncio.get_running_loop().create_future()
-                    work = Work(records, idle, now_ms(), done)
-                    await self._send(work)
-                    await done
-                    self._note_news(work.batch, idle)
+                batch = await self._process(records, idle) if records or idle else Batch()
+                made = self._stage.checkpoint(batch, time.monotonic())
+                if made.checkpoint:
+                    self._outbox.put(made)
                 await self._outbox.commit_when_due(self._reader)
-        except Exception as error:
-            log.exception("the worker stops", role=self.name, error=str(error))
-            await self.crash(error)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it ends the worker, which says so
+            await self._fail(error)
+
+    async def _process(self, records: Sequence[Record], idle: Sequence[TopicPartition]) -> Batch:
+        """Send a batch through the agents, and wait until its outputs are in the outbox."""
+        work = Work(records, idle, now_ms(), asyncio.get_running_loop().create_future())
+        await self._send(work)
+        await work.done
+        self._note_news(work.batch, idle)
+        return work.batch
+
+    async def _fail(self, error: Exception) -> None:
+        self.failure = error
+        if isinstance(error, StateError):  # no defect: a traceback would only hide what to do
+            log.error("the worker stops", role=self.name, error=str(error), hint=error.hint)
+        else:
+            log.error("the worker stops", role=self.name, error=str(error), exc_info=error)
+        await self.crash(error)
 
     def _sort_out(self, messages: Sequence[Any]) -> list[Record]:
         """Return the records, and note partitions that have been read to their end.
@@ -202,18 +250,49 @@ class Intake(Service):
         if now < self._next_idle_look:
             return []
         self._next_idle_look = now + _IDLE_LOOK_S
-        idle = [name for name in self._ends if now - self.assigned.get(name, now) >= self._idle_after_s]
+        idle = self.idle
         if idle and records:
             busy = {TopicPartition(record.topic(), record.partition()) for record in records}
             idle = [name for name in idle if name not in busy]
         return idle
 
+    def _take(self, offsets: Sequence[Offset]) -> None:
+        """Take partitions over; those of a role with state are not read before they are restored."""
+        if self._recovery is not None and not self._deaf:
+            self._reader.hold(offsets)
+        self._in_loop(self._on_assign, offsets)
+
     async def _on_assign(self, names: list[TopicPartition]) -> None:
         log.info("partitions assigned", role=self.name, partitions=[str(name) for name in names])
-        self._stage.assign(names)
-        now = time.monotonic()
-        self.assigned.update(dict.fromkeys(names, now))
-        self.ready = True
+        self.joined = True
+        if self._recovery is None:
+            self.assigned.update(dict.fromkeys(names, time.monotonic()))
+            return
+        self.restoring.update({name: object() for name in names})
+        if self._restorer is None or self._restorer.done():
+            self._restorer = self.add_future(self._restore(self._recovery))
+
+    async def _restore(self, recovery: Recovers) -> None:
+        """Restore one partition after the other; each is read as soon as it is there."""
+        try:
+            while self.restoring:
+                name, token = next(iter(self.restoring.items()))
+
+                def wanted(name: TopicPartition = name, token: object = token) -> bool:
+                    return self.restoring.get(name) is token and not self.should_stop
+
+                try:
+                    start = await recovery.restore(name, wanted)
+                    await self._reader.read_on(name, start)
+                except NotWantedError:
+                    if self.should_stop:
+                        return
+                    continue
+                if wanted():
+                    del self.restoring[name]
+                    self.assigned[name] = time.monotonic()
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it ends the worker, which says so
+            await self._fail(error)
 
     async def _on_revoke(self, names: list[TopicPartition]) -> None:
         log.info("partitions revoked", role=self.name, partitions=[str(name) for name in names])
@@ -223,7 +302,7 @@ class Intake(Service):
 
     async def _on_lost(self, names: list[TopicPartition]) -> None:
         log.warning("partitions lost to another worker", role=self.name, partitions=[str(name) for name in names])
-        self.ready = False
+        self.joined = False
         self._forget(names)
         self._stage.drop(names)
         await self._outbox.discard()
@@ -231,6 +310,7 @@ class Intake(Service):
     def _forget(self, names: list[TopicPartition]) -> None:
         for name in names:
             self.assigned.pop(name, None)
+            self.restoring.pop(name, None)
             self._ends.pop(name, None)
 
     def _in_loop(self, handle: Callable[[list[TopicPartition]], Any], offsets: Sequence[Offset]) -> None:

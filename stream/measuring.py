@@ -54,6 +54,8 @@ class Recorder:
         for letter in batch.dead_letters:
             telemetry.dead_letters.labels(letter.reason).inc()
         telemetry.session_calls.inc(batch.accepted)
+        telemetry.checkpoints.inc(batch.checkpoints)
+        telemetry.checkpoint_bytes.inc(sum(len(own.key or b"") + len(own.value or b"") for own in batch.checkpoint))
         telemetry.late_calls.inc(batch.outcomes[Outcome.LATE])
         telemetry.duplicate_calls.inc(batch.outcomes[Outcome.DUPLICATE])
         for reason in SUPPRESSING:
@@ -118,6 +120,7 @@ class StateGauges:
         """Set every gauge to the present."""
         telemetry = self._telemetry
         telemetry.consumer_lag.clear()  # partitions that went to another worker must not stay behind
+        telemetry.restoring.set(sum(len(intake.restoring) for intake in self._intakes))
         for intake in self._intakes:
             telemetry.partitions_assigned.labels(intake.name).set(len(intake.assigned))
             for name, lag in intake.lags().items():
@@ -128,10 +131,16 @@ class StateGauges:
     def _detect(self, detector: Detector) -> None:
         telemetry, now = self._telemetry, time.time()
         telemetry.watermark_delay.clear()
+        telemetry.checkpoint_age.clear()
+        idle = {name for intake in self._intakes for name in intake.idle}
         for name, state in detector.partitions.items():
             if state.windows.max_time:
-                delay = now - state.windows.watermark / 1000
+                # The clock of an idle partition stands still while nothing is due.
+                delay = 0.0 if name in idle else now - state.windows.watermark / 1000
                 telemetry.watermark_delay.labels(name.topic, name.partition).set(delay)
+            if state.live:
+                age = max(0, state.offset + 1 - max(0, state.checkpointed))
+                telemetry.checkpoint_age.labels(name.topic, name.partition).set(age)
         telemetry.open_sessions.set(detector.open_sessions)
         telemetry.degree_edges.set(detector.degrees.total_edges)
         telemetry.degree_endpoints.set(len(detector.degrees.ids))

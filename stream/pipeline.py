@@ -25,21 +25,19 @@ from featurizer.sessions import CloseReason, Outcome, Session, SessionPolicy, Se
 from scorer.alerts import (
     Alert,
     AlertHistory,
-    AlertKind,
     AlertPolicy,
     Decision,
     Position,
     Transition,
-    alert_kind,
     make_alert,
 )
 from scorer.judge import Judge
 from scorer.verdicts import Verdict
-from stream.batches import Batch, Decode, PartitionState, Sample, dead_letter, refusals, rejects_of
+from stream.batches import Batch, Decode, Mark, PartitionState, Sample, dead_letter, refusals, rejects_of
 from stream.dead_letters import Reason
 from stream.records import EPOCH_2000, Record, TopicPartition
 
-_CUT_SHORT = (CloseReason.MAX_CALLS, CloseReason.MAX_DURATION, CloseReason.EVICTED, CloseReason.REVOKED)
+_CUT_SHORT = (CloseReason.MAX_CALLS, CloseReason.MAX_DURATION, CloseReason.EVICTED)
 
 
 class Normaliser:
@@ -107,20 +105,22 @@ class Sessionizer:
         self._excluded = tuple(excluded_methods)
         self._by_topic: dict[str, dict[int, PartitionState]] = {topic: {} for topic in decoders}
         self._samples: list[Sample] = []
+        self._published: dict[TopicPartition, DegreeSnapshot] = {}
 
     @property
     def open_sessions(self) -> int:
         """Sessions open over all assigned partitions."""
-        return sum(len(state.windows.open) for state in self.partitions.values())
+        return sum(len(state.windows) for state in self.partitions.values())
 
-    def assign(self, name: TopicPartition) -> None:
-        """Start with an empty state for an input partition.
+    def assign(self, name: TopicPartition) -> PartitionState:
+        """Start with an empty state for an input partition, and return it.
 
         Raises:
             KeyError: the topic is none of the inputs.
         """
         if name in self.partitions:
             self.partitions[name].table.detach()  # assigned anew without a word of its loss
+        self.degrees.replace(str(name), None)
         table = DegreeTable(self.degrees, self._max_endpoints, self._excluded)
 
         def emit(session: Session, occasion: Occasion, reason: CloseReason | None) -> None:
@@ -130,6 +130,27 @@ class Sessionizer:
         state = PartitionState(name, windows, AlertHistory(self._alerts), self._decoders[name.topic])
         self.partitions[name] = state
         self._by_topic[name.topic][name.partition] = state
+        return state
+
+    def learn(self, name: TopicPartition, degrees: DegreeSnapshot) -> None:
+        """Take over what another worker has published of its partition's degree table.
+
+        What is published of a partition that is kept here is only remembered: the table here is newer.
+        """
+        if name.topic not in self._by_topic:
+            return  # no input any more
+        self._published[name] = degrees
+        if name not in self.partitions:
+            self.degrees.replace(str(name), degrees)
+
+    def release(self, names: Iterable[TopicPartition]) -> None:
+        """Forget partitions; their degrees stay as they were last published. Those not held are passed over."""
+        for name in names:
+            state = self.partitions.pop(name, None)
+            if state is not None:
+                del self._by_topic[name.topic][name.partition]
+                state.table.detach()
+                self.degrees.replace(str(name), self._published.get(name))
 
     def close(self, names: Iterable[TopicPartition], reason: CloseReason) -> Batch:
         """Close all sessions of partitions; their last vectors are not yet scored, the degree tables stay."""
@@ -141,12 +162,17 @@ class Sessionizer:
         return self._collect(batch)
 
     def advance(self, names: Iterable[TopicPartition], now: int, batch: Batch) -> None:
-        """Let the wall clock (epoch milliseconds) move idle partitions' clocks; adds to a batch not yet scored."""
+        """Let the wall clock (epoch milliseconds) move idle partitions' clocks, where that leads to anything.
+
+        Adds to a batch not yet scored. Nothing in the log tells of such a move: the partitions that were moved are in
+        ``batch.moved``, and need a checkpoint in the transaction that publishes the batch.
+        """
         for name in names:
-            state, due = self.partitions[name], len(self._samples)
-            state.windows.advance(now)
-            if len(self._samples) > due:  # the clock moves four times a second, and mostly leads to nothing
+            state = self.partitions.get(name)
+            if state is not None and state.windows.due(now):
+                state.windows.advance(now)
                 batch.hold(state)
+                batch.moved.append(name)
         self._collect(batch)
 
     def sessionize(self, records: Sequence[Record]) -> Batch:
@@ -240,14 +266,16 @@ class Detector(Sessionizer):
         self.score(batch)
         return batch
 
-    def release(self, names: Iterable[TopicPartition], reason: CloseReason) -> Batch:
-        """Close all sessions of partitions, score them, and give the partitions' state up."""
-        held = [name for name in names if name in self.partitions]
-        batch = self.finish(held, reason)
-        for name in held:
-            del self._by_topic[name.topic][name.partition]
-            self.partitions.pop(name).table.detach()
-        return batch
+    def replay(self, records: Sequence[Record]) -> None:
+        """Process records again whose outputs are published already: only the state moves.
+
+        What was decided then is known from the partition's marks; nothing is judged.
+        """
+        for sample in self.sessionize(records).samples:
+            state, mark = sample.state, sample.state.marks.get(sample.mark_key)
+            state.history.forget(sample.clock)
+            decision = Decision.NORMAL if mark is None else self._repeat(sample, mark)
+            self._settle(sample, decision)
 
     def score(self, batch: Batch) -> None:
         """Judge the batch's samples, raise alerts, and retract closed sessions that were alerted from the degrees."""
@@ -255,20 +283,44 @@ class Detector(Sessionizer):
         for sample, verdict in zip(batch.samples, batch.verdicts, strict=True):
             session, state = sample.session, sample.state
             state.history.forget(sample.clock)
-            decision = state.history.decide(
-                verdict, sample.vector, sample.clock, early=session.alerted_open, closing=session.alerted_closed
-            )
+            # Only at_least_once can leave a mark of a vector whose record is processed again and published again.
+            mark = state.marks.get(sample.mark_key) if state.marks else None
+            if mark is not None:
+                decision = self._repeat(sample, mark)
+            else:
+                decision = state.history.decide(
+                    verdict, sample.vector, sample.clock, early=session.alerted_open, closing=session.alerted_closed
+                )
             batch.decisions[decision] += 1
             if decision is Decision.ALERT:
-                if alert_kind(sample.vector.occasion) is AlertKind.EARLY:
-                    session.alerted_open = True
-                else:
-                    session.alerted_closed = True
                 batch.alerts.append(self._alert(sample, verdict))
-            alerted = session.alerted_open or session.alerted_closed
-            # One that the cooldown held back is as anomalous, and must teach the tables as little.
-            if sample.vector.occasion is Occasion.CLOSED and (alerted or decision is Decision.COOLDOWN):
-                state.table.retract(session.edges)
+            if self._settle(sample, decision):
+                mark = Mark(
+                    session_id=verdict.session_id,
+                    occasion=sample.vector.occasion,
+                    calls=sample.vector.calls,
+                    decision=decision,
+                )
+                state.marks[mark.key] = mark
+                batch.marks.append((state, mark))
+
+    def _repeat(self, sample: Sample, mark: Mark) -> Decision:
+        if mark.decision is Decision.ALERT:
+            sample.state.history.remember(sample.vector.client, sample.clock, sample.vector.session_id)
+        return mark.decision
+
+    def _settle(self, sample: Sample, decision: Decision) -> bool:
+        """Let the state follow a decision; return whether a replay has to know of it."""
+        session, closed = sample.session, sample.vector.occasion is Occasion.CLOSED
+        if decision is Decision.ALERT and closed:
+            session.alerted_closed = True
+        elif decision is Decision.ALERT:
+            session.alerted_open = True
+        # One that the cooldown held back is as anomalous, and must teach the tables as little.
+        held_back = closed and decision is Decision.COOLDOWN
+        if closed and (held_back or session.alerted_open or session.alerted_closed):
+            sample.state.table.retract(session.edges)
+        return held_back or decision is Decision.ALERT
 
     def _alert(self, sample: Sample, verdict: Verdict) -> Alert:
         table, session = sample.state.table, sample.session

@@ -37,6 +37,9 @@ class Reader:
     def __init__(self, name: str, config: dict[str, Any]) -> None:
         self.lags: dict[TopicPartition, int] = {}
         self._consumer = Consumer(config)
+        self._incremental = config.get("group.protocol") == "consumer" or "cooperative" in config.get(
+            "partition.assignment.strategy", ""
+        )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"poll-{name}")
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._membership: Any = None
@@ -79,19 +82,48 @@ class Reader:
         Raises:
             KafkaException: they could not be.
         """
-        answer: Future[None] = Future()
+        self._ask(lambda: self._consumer.commit(offsets=offsets, asynchronous=asynchronous)).result()
+
+    def hold(self, offsets: Sequence[Offset]) -> None:
+        """Take partitions over without reading them yet; called in this reader's thread, from a rebalance callback."""
+        taken = list(offsets)
+        if self._incremental:
+            self._consumer.incremental_assign(taken)
+        else:
+            self._consumer.assign(taken)
+        self._consumer.pause(taken)
+
+    async def read_on(self, name: TopicPartition, start: int | None) -> None:
+        """Begin to read a partition that was held.
+
+        Args:
+            name: the partition.
+            start: offset to begin at; None for the group's committed offset.
+        """
+        place = Offset(name.topic, name.partition)
 
         def work() -> None:
+            if start is not None:
+                self._consumer.seek(Offset(name.topic, name.partition, start))
+            self._consumer.resume([place])
+
+        await asyncio.wrap_future(self._ask(work))
+
+    def _ask(self, work: Callable[[], Any]) -> "Future[None]":
+        """Let this reader's thread do something with the consumer."""
+        answer: Future[None] = Future()
+
+        def answered() -> None:
             try:
-                self._consumer.commit(offsets=offsets, asynchronous=asynchronous)
+                work()
             except Exception as error:  # noqa: BLE001 -- raised where it was asked
                 answer.set_exception(error)
             else:
                 answer.set_result(None)
 
-        self._asked.put(work)
+        self._asked.put(answered)
         self._thread.submit(self._answer)
-        answer.result()
+        return answer
 
     def _answer(self) -> None:
         """Do what has been asked, unless a rebalance callback has already done it."""

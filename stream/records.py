@@ -16,7 +16,17 @@ class TopicPartition(NamedTuple):
         return f"{self.topic}-{self.partition}"
 
 
-class Record(Protocol):
+class Keyed(Protocol):
+    """A record's key and value."""
+
+    def key(self) -> bytes | None:
+        """Return the key."""
+
+    def value(self) -> bytes | None:
+        """Return the value."""
+
+
+class Record(Keyed, Protocol):
     """What the pipeline reads of a record; confluent-kafka's Message has this form."""
 
     def topic(self) -> str:
@@ -30,12 +40,6 @@ class Record(Protocol):
 
     def timestamp(self) -> tuple[int, int]:
         """Return the kind of timestamp and its epoch milliseconds."""
-
-    def key(self) -> bytes | None:
-        """Return the key."""
-
-    def value(self) -> bytes | None:
-        """Return the value."""
 
 
 REPLAY = TopicPartition("replay", 0)

@@ -1,14 +1,17 @@
 """Roles: what the agents call for each role, and how a role's outputs are encoded."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from featurizer.degrees import DegreeSnapshot
 from featurizer.features import FeatureSchema
-from featurizer.sessions import CloseReason
-from stream.batches import Batch
+from featurizer.session import SessionPolicy
+from stream.batches import Batch, PartitionState
+from stream.checkpoints import Snapshot, StateTopics, checkpoint, mark_record, restore_tables
 from stream.clock import now_ms
 from stream.encodings.ocsf import alert_record
 from stream.pipeline import Detector, Normaliser
-from stream.records import TopicPartition
+from stream.records import Record, TopicPartition
 from stream.sections.kafka import TopicsSettings
 from stream.wire import Outgoing, call_record, dead_letter_record, vector_record
 
@@ -37,6 +40,10 @@ class NormaliseStage:
     def drop(self, names: Iterable[TopicPartition]) -> None:
         """Do nothing."""
 
+    def checkpoint(self, batch: Batch, now_s: float) -> Batch:  # noqa: ARG002 -- the protocol's signature
+        """Return nothing to keep."""
+        return Batch()
+
     def encode(self, batch: Batch) -> list[Outgoing]:
         """Return the calls and dead letters of a batch as records."""
         topics = self._topics
@@ -46,32 +53,135 @@ class NormaliseStage:
         return records
 
 
+@dataclass(frozen=True)
+class CheckpointPolicy:
+    """When a partition's state is made durable.
+
+    Attributes:
+        interval_s: seconds after the last checkpoint, if there was news.
+        records: records since the last one, whatever the time: bounds a replay.
+    """
+
+    interval_s: float
+    records: int
+
+    def due(self, state: PartitionState, age_s: float) -> bool:
+        """Return whether a partition is to be checkpointed, ``age_s`` seconds after its last."""
+        news = state.offset + 1 - state.checkpointed
+        return news > 0 and (age_s >= self.interval_s or news >= self.records)
+
+
 class DetectStage:
-    """The role detect: sessions, degrees, verdicts, alerts.
+    """The role detect: sessions, degrees, verdicts, alerts, and the checkpoints of them.
 
     Args:
         detector: the pipeline and its state.
         topics: names of the output topics.
         schema: the feature schema, to name the features.
+        sessions: limits of sessions.
+        policy: when to make checkpoints.
     """
 
-    def __init__(self, detector: Detector, topics: TopicsSettings, schema: FeatureSchema) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        topics: TopicsSettings,
+        schema: FeatureSchema,
+        sessions: SessionPolicy,
+        policy: CheckpointPolicy,
+    ) -> None:
         self.detector = detector
         self._topics = topics
         self._schema = schema
+        self._sessions = sessions
+        self._policy = policy
+        self._state_topics = StateTopics(topics.state, topics.degrees)
+        self._partitions: dict[str, int] = {}
+        self._seen_partitions: dict[str, set[int]] = {}
+        self._saved_s: dict[TopicPartition, float] = {}
+        self._unsaid: set[TopicPartition] = set()  # whose first transaction has to hold a checkpoint
 
-    def assign(self, names: Iterable[TopicPartition]) -> None:
-        """Start with empty partitions."""
-        for name in names:
-            self.detector.assign(name)
+    def restore(self, name: TopicPartition, snapshot: Snapshot, partitions: int) -> PartitionState:
+        """Begin a partition with a snapshot; its sessions are still to be put in."""
+        self._partitions[name.topic] = partitions
+        state = self.detector.assign(name)
+        restore_tables(state, snapshot)
+        return state
+
+    def replay(self, records: Sequence[Record]) -> None:
+        """Process records again without outputs."""
+        self.detector.replay(records)
+
+    def go_live(self, name: TopicPartition, start: int) -> None:
+        """Process a partition's records for the first time from an offset on.
+
+        If the limits have changed they hold from here on, and the next transaction says so: with a checkpoint.
+        """
+        state = self.detector.partitions[name]
+        state.offset = start - 1
+        state.live = True
+        if state.windows.policy != self._sessions:
+            state.windows.follow_policy(self._sessions)
+            state.checkpointed = -1
+        if state.checkpointed < 0:
+            self._unsaid.add(name)
+
+    def partitions_of(self, topic: str) -> set[int]:
+        """Return how many partitions an input topic had at the checkpoints known of."""
+        return self._seen_partitions.get(topic, set())
+
+    def learn(self, name: TopicPartition, degrees: DegreeSnapshot, partitions: int) -> None:
+        """Take over what was published of a degree table."""
+        self._seen_partitions.setdefault(name.topic, set()).add(partitions)
+        self.detector.learn(name, degrees)
 
     def release(self, names: Iterable[TopicPartition]) -> Batch:
-        """Close the partitions' sessions: the next owner starts with new ones."""
-        return self.detector.release(names, CloseReason.REVOKED)
+        """Give partitions up with a checkpoint, so that the next owner has nothing to replay."""
+        names = list(names)
+        batch = Batch()
+        for name in names:
+            state = self.detector.partitions.get(name)
+            if state is not None and state.live and state.offset + 1 > max(0, state.checkpointed):
+                self._save(state, batch)
+        self.drop(names)
+        return batch
 
     def drop(self, names: Iterable[TopicPartition]) -> None:
-        """Forget the partitions; what they would lead to must not be published by this worker."""
-        self.detector.release(names, CloseReason.REVOKED)
+        """Forget partitions; what they would lead to must not be published by this worker."""
+        for name in names:
+            self.detector.release([name])
+            self._saved_s.pop(name, None)
+            self._unsaid.discard(name)
+
+    def checkpoint(self, batch: Batch, now_s: float) -> Batch:
+        """Return the checkpoints that have to go with a batch, and of the others the one that is most overdue.
+
+        One at a time: partitions take turns, so that the pause is short.
+
+        Args:
+            batch: what was processed last.
+            now_s: a clock that never goes back, seconds.
+        """
+        made = Batch()
+        states = {name: own for name, own in self.detector.partitions.items() if own.live and own.offset >= 0}
+        for name in states:
+            self._saved_s.setdefault(name, now_s)
+        must = [name for name in (*batch.moved, *self._unsaid) if name in states]
+        late = [
+            (self._saved_s[name], name)
+            for name, state in states.items()
+            if self._policy.due(state, now_s - self._saved_s[name])
+        ]
+        for name in dict.fromkeys([*must, *([min(late)[1]] if late else ())]):
+            self._save(states[name], made)
+            self._saved_s[name] = now_s
+        return made
+
+    def _save(self, state: PartitionState, batch: Batch) -> None:
+        batch.checkpoint += checkpoint(state, self._state_topics, self._partitions[state.name.topic])
+        batch.checkpoints += 1
+        batch.hold(state)
+        self._unsaid.discard(state.name)
 
     def encode(self, batch: Batch) -> list[Outgoing]:
         """Return the alerts, vectors and dead letters of a batch as records."""
@@ -83,4 +193,5 @@ class DetectStage:
                 for sample, verdict in zip(batch.samples, batch.verdicts, strict=True)
             ]
         records += [dead_letter_record(topics.dead_letters, letter) for letter in batch.dead_letters]
+        records += [mark_record(state, mark, topics.state) for state, mark in batch.marks]
         return records

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from stream.errors import SettingsError
 from stream.sections.detection import AlertsSettings, DegreesSettings, ModelSettings, RoutesSettings, SessionsSettings
 from stream.sections.fields import read_text, setting
-from stream.sections.kafka import DeliverySettings, InputSettings, KafkaSettings, TopicsSettings
+from stream.sections.kafka import DeliverySettings, InputSettings, KafkaSettings, StateSettings, TopicsSettings
 from stream.sections.operation import LogSettings, WebSettings
 from stream.settings_errors import problems_of, unknown_environment
 
@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     delivery: DeliverySettings = setting(
         DeliverySettings(), "table", "What is guaranteed, and how often it is paid for."
     )
+    state: StateSettings = setting(StateSettings(), "table", "How state is made durable.")
     web: WebSettings = setting(WebSettings(), "table", "The web server.")
     log: LogSettings = setting(LogSettings(), "table", "The log.")
 
@@ -63,9 +64,8 @@ class Settings(BaseSettings):
         """Refuse to read nothing, or what gatewatch itself writes: a loop."""
         if not self.inputs:
             raise ValueError("inputs: name at least one topic")
-        own = {self.topics.api_calls, self.topics.features, self.topics.anomalies, self.topics.dead_letters}
         names = [entry.topic for entry in self.inputs]
-        if clash := sorted(own.intersection(names)):
+        if clash := sorted(self.topics.own.intersection(names)):
             raise ValueError(f"inputs: {', '.join(clash)} is written by gatewatch itself (see topics)")
         if len(set(names)) < len(names):
             raise ValueError("inputs: a topic is listed twice")

@@ -25,6 +25,7 @@ SUPPRESSING = (Decision.COOLDOWN, Decision.REPEATED)
 _LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 300, 1800, 3600)
 _WORK_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
 _COMMIT_S = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_RESTORE_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300)
 _RECORDS = (1, 10, 50, 100, 500, 1000, 2500, 5000, 10_000, 25_000)
 
 _KIND = Label("kind", AlertKind)
@@ -110,6 +111,37 @@ class Telemetry:
     )
     evictions = counter(
         "gatewatch_evictions", "sessions", "Open sessions closed early because too many were open (sessions.max_open)."
+    )
+
+    checkpoints = counter("gatewatch_checkpoints", "checkpoints", "Checkpoints of partitions committed.")
+    checkpoint_bytes = counter("gatewatch_checkpoint_bytes", "bytes", "Keys and values in committed checkpoints.")
+    checkpoint_age = gauge(
+        "gatewatch_checkpoint_age_records",
+        "records",
+        "Records of a partition since its last checkpoint: what a replay after a crash would read again.",
+        Label("topic"),
+        Label("partition"),
+    )
+    restoring = gauge(
+        "gatewatch_partitions_restoring", "partitions", "Assigned partitions whose state is not restored yet."
+    )
+    restore_progress = gauge(
+        "gatewatch_restore_progress_ratio", "share", "How much of the state of the partition at hand has been read."
+    )
+    restore_duration = histogram(
+        "gatewatch_restore_duration_seconds",
+        "s",
+        "Time that restoring one partition took, its replay included.",
+        buckets=_RESTORE_S,
+    )
+    restored_sessions = counter("gatewatch_restored_sessions", "sessions", "Open sessions restored from checkpoints.")
+    replayed_records = counter(
+        "gatewatch_replayed_records", "records", "Records processed again, without outputs, to restore a partition."
+    )
+    lost_records = counter(
+        "gatewatch_lost_records",
+        "records",
+        "Records that retention deleted before they were read, passed over because of state.accept_loss; at most.",
     )
 
     consumer_lag = gauge(

@@ -74,6 +74,8 @@ def wanted_topics(settings: Settings) -> list[TopicSpec]:
     specs.append(_own_spec("dead_letters", "unusable records", _BOTH, topics))
     if topics.publish_features:
         specs.append(_own_spec("features", "feature vectors", _DETECT, topics))
+    specs.append(_compacted_spec("state", "checkpoints", topics)._replace(keyed=True))
+    specs.append(_compacted_spec("degrees", "degree tables", topics)._replace(partitions=1))
     return specs
 
 
@@ -103,11 +105,38 @@ def _own_spec(name: str, purpose: str, roles: frozenset[str], topics: TopicsSett
     }
     if name == "dead_letters":
         config["max.message.bytes"] = str(MAX_RECORD_BYTES)
-    if topics.replication_factor >= MINIMUM_COPIES:
-        config["min.insync.replicas"] = "2"
+    config |= _safe(topics)
     return TopicSpec(
         getattr(topics, name), purpose, topics.partitions, topics.replication_factor, config, roles, own=True
     )
+
+
+def _compacted_spec(name: str, purpose: str, topics: TopicsSettings) -> TopicSpec:
+    """Return a topic of which the newest record of each key is kept for ever.
+
+    Deleted keys are gone after ten minutes, which a restore has to stay below: what it reads first could otherwise come
+    back to life. Segments are small, because only finished ones are compacted.
+    """
+    config = {
+        "cleanup.policy": "compact",
+        "delete.retention.ms": "600000",
+        "segment.bytes": str(64 << 20),
+        "min.cleanable.dirty.ratio": "0.2",
+        "max.message.bytes": str(MAX_RECORD_BYTES),
+    }
+    return TopicSpec(
+        getattr(topics, name),
+        purpose,
+        topics.partitions,
+        topics.replication_factor,
+        config | _safe(topics),
+        _DETECT,
+        own=True,
+    )
+
+
+def _safe(topics: TopicsSettings) -> dict[str, str]:
+    return {"min.insync.replicas": "2"} if topics.replication_factor >= MINIMUM_COPIES else {}
 
 
 def plan(settings: Settings, states: Mapping[str, TopicState]) -> Plan:
@@ -135,11 +164,14 @@ def plan(settings: Settings, states: Mapping[str, TopicState]) -> Plan:
 
 def _differences(spec: TopicSpec, state: TopicState, settings: Settings) -> list[Difference]:
     found: list[Difference] = []
-    if spec.keyed and state.partitions != spec.partitions:
+    if (spec.own or spec.keyed) and state.partitions != spec.partitions:
         advice = f"a keyed input needs as many partitions as {settings.topics.api_calls}; make one of the two anew"
-        found.append(Difference(spec.name, "partitions", str(spec.partitions), str(state.partitions), advice))
-    if spec.own and state.partitions != spec.partitions:
-        advice = f"set topics.partitions={state.partitions}, or make the topic anew: adding partitions parts clients"
+        if spec.own:
+            advice = (
+                f"set topics.partitions={state.partitions}, or make the topic anew: adding partitions parts clients"
+            )
+        if spec.name == settings.topics.state:
+            advice = f"it needs as many partitions as {settings.topics.api_calls}: gatewatch state migrate"
         found.append(Difference(spec.name, "partitions", str(spec.partitions), str(state.partitions), advice))
     if spec.own and state.replication_factor != spec.replication_factor:
         advice = f"set topics.replication_factor={state.replication_factor}, or reassign the partitions"

@@ -20,13 +20,23 @@ JSON_HEADERS: Headers = (("content-type", "application/json"),)
 
 
 class Outgoing(NamedTuple):
-    """One record to produce; timestamp -1 lets the client set the present time."""
+    """One record to produce.
+
+    Attributes:
+        topic: where to.
+        key: of the record.
+        value: of the record; None deletes what a compacted topic has under the key.
+        timestamp: epoch milliseconds; -1 lets the client set the present time.
+        headers: of the record.
+        partition: where to; -1 lets the key decide.
+    """
 
     topic: str
     key: bytes | None
-    value: bytes
+    value: bytes | None
     timestamp: int = -1
     headers: Headers = ()
+    partition: int = -1
 
 
 class FeatureRecord(msgspec.Struct, frozen=True):
@@ -68,6 +78,15 @@ def call_record(topic: str, call: ApiCall, arrival: int, oldest: int) -> Outgoin
 def client_key(client: str) -> bytes:
     """Return the record key of a client; the same client always goes to the same partition."""
     return client.encode("utf-8", "surrogatepass")
+
+
+def client_of(key: bytes) -> str:
+    """Return the client of a record key.
+
+    Raises:
+        UnicodeDecodeError: no client has this key.
+    """
+    return key.decode("utf-8", "surrogatepass")
 
 
 def vector_record(topic: str, vector: FeatureVector, verdict: Verdict | None, schema: FeatureSchema) -> Outgoing:

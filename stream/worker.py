@@ -10,7 +10,7 @@ import structlog
 
 from scorer.bundle import ModelBundle
 from stream.app import App, Leg, Role, add_legs, create_app
-from stream.errors import CommandError, ExitCode
+from stream.errors import CommandError, ExitCode, StateError
 from stream.intake import Intake
 from stream.measuring import StateGauges
 from stream.pipeline import Detector
@@ -41,7 +41,7 @@ class Worker:
 
     @property
     def ready(self) -> bool:
-        """True when every role has joined its group."""
+        """True when every role has joined its group and reads all its partitions."""
         return all(leg.intake.ready for leg in self.legs)
 
     @property
@@ -97,7 +97,8 @@ def run_until_stopped(worker: Worker) -> ExitCode:
     """Run a worker; SIGTERM and SIGINT end it in good order.
 
     Returns:
-        OK after a signal, FAILURE when the worker failed (the log says why).
+        OK after a signal; STATE when the durable state could not be gone on from, FAILURE when the worker failed
+        otherwise (the log says why).
     """
     host = _Host(worker.app)
     tune_garbage_collection()
@@ -108,7 +109,10 @@ def run_until_stopped(worker: Worker) -> ExitCode:
     except Exception as error:  # noqa: BLE001 -- logged where it happened; here it only decides the exit code
         log.error("the worker failed", error=str(error))  # noqa: TRY400 -- the traceback has been logged
         crashed = True
-    return ExitCode.FAILURE if crashed else ExitCode.OK
+    if not crashed:
+        return ExitCode.OK
+    failures = [leg.intake.failure for leg in worker.legs]
+    return ExitCode.STATE if any(isinstance(failure, StateError) for failure in failures) else ExitCode.FAILURE
 
 
 def tune_garbage_collection() -> None:
@@ -131,4 +135,9 @@ def _detector_of(legs: Sequence[Leg]) -> Detector | None:
 
 
 def _joined(intake: Intake) -> Callable[[], tuple[bool, str]]:
-    return lambda: (intake.ready, "has not joined its consumer group yet")
+    def check() -> tuple[bool, str]:
+        if not intake.joined:
+            return False, "has not joined its consumer group yet"
+        return intake.ready, f"is restoring {len(intake.restoring)} partitions"
+
+    return check

@@ -73,6 +73,8 @@ class Gatewatch:
             "topics.features": self.features,
             "topics.anomalies": self.anomalies,
             "topics.dead_letters": self.dead_letters,
+            "topics.state": self.prefix + "state",
+            "topics.degrees": self.prefix + "degrees",
             "topics.partitions": PARTITIONS,
             **_QUICK,
             **(settings or {}),
@@ -158,6 +160,10 @@ class Gatewatch:
     def closed_sessions(self) -> list[dict[str, Any]]:
         """Return the closed sessions on the topic of features."""
         return [own for own in self.documents(self.features) if own["occasion"] == "closed"]
+
+    def calls_known(self) -> int:
+        """Return how many calls are in a closed session, or late."""
+        return sum(own["calls"] for own in self.closed_sessions()) + len(self.read(self.dead_letters))
 
     def _records(self, topic: str) -> Iterable[Message]:
         reader = Consumer(

@@ -55,6 +55,12 @@ class Watched:
         self.closed: list[Session] = []
         self.offset = -1
 
+    def succeed(self, kept: dict[str, bytes]) -> None:
+        """Go on with new windows that know packed sessions and clocks only."""
+        before = self.windows
+        self.windows = SessionWindows(self.source, self.policy, self.table, self._take)
+        self.windows.restore(kept, before.max_time, before.record_clock)
+
     def call(
         self,
         time: int,

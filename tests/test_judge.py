@@ -87,9 +87,8 @@ class TestThresholds:
         (verdict,) = judge().verdicts([vector(occasion=occasion, close_reason=reason)])
         assert (verdict.occasion, verdict.threshold) == (occasion, threshold)
 
-    @pytest.mark.parametrize("reason", [CloseReason.EVICTED, CloseReason.REVOKED])
-    def test_a_session_that_was_cut_off_is_measured_as_an_open_one(self, reason: CloseReason) -> None:
-        (verdict,) = judge().verdicts([vector(occasion=Occasion.CLOSED, close_reason=reason)])
+    def test_a_session_that_was_cut_off_is_measured_as_an_open_one(self) -> None:
+        (verdict,) = judge().verdicts([vector(occasion=Occasion.CLOSED, close_reason=CloseReason.EVICTED)])
         assert verdict.threshold == 0.6
 
     def test_settings_win_over_the_bundle(self) -> None:

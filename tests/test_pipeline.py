@@ -301,23 +301,21 @@ class TestPartitions:
     def test_a_released_partition_takes_its_degrees_along(self) -> None:
         detector = make_detector(CALLS, OTHER)
         run(detector, [*walk("abc"), *walk("xyz", "bob", source=OTHER)])
-        batch = detector.release([OTHER], CloseReason.REVOKED)
-        assert [own.vector.close_reason for own in batch.samples] == ["revoked"]
-        assert len(batch.verdicts) == 1
+        detector.release([OTHER])
         assert set(detector.degrees.snapshot().endpoints) == {"GET /a", "GET /b", "GET /c"}
         assert detector.degrees.total_edges == 2
         assert detector.partitions.keys() == {CALLS}
 
-    def test_partitions_that_are_not_held_can_not_be_released(self) -> None:
+    def test_partitions_that_are_not_held_are_passed_over(self) -> None:
         detector = make_detector(CALLS)
-        detector.release([CALLS, OTHER], CloseReason.REVOKED)
-        assert detector.release([CALLS], CloseReason.REVOKED) == Batch()
+        detector.release([CALLS, OTHER])
+        detector.release([CALLS])
         assert detector.degrees.snapshot() == DegreeSnapshot(0, {})
 
     def test_a_partition_that_comes_back_starts_empty(self) -> None:
         detector = make_detector(CALLS)
         run(detector, walk("abc"))
-        detector.release([CALLS], CloseReason.REVOKED)
+        detector.release([CALLS])
         detector.assign(CALLS)
         assert detector.open_sessions == 0
         run(detector, walk("ab", first=3))
@@ -330,10 +328,31 @@ class TestPartitions:
         detector.assign(CALLS)
         assert detector.degrees.snapshot() == DegreeSnapshot(0, {})
 
-    def test_the_last_outputs_of_a_partition_go_with_its_position(self) -> None:
-        detector = make_detector(CALLS, OTHER)
-        run(detector, walk("abc", first=7))
-        assert detector.release([CALLS, OTHER], CloseReason.REVOKED).positions == {CALLS: 10}
+    def test_a_partition_of_another_worker_counts_with_what_was_published_of_it(self) -> None:
+        detector = make_detector(CALLS)
+        run(detector, walk("abc"))
+        first = DegreeSnapshot(1, {"GET /c": EndpointDegrees(1, 0), "GET /x": EndpointDegrees(0, 1)})
+        for published in (first, first):
+            detector.learn(OTHER, published)
+        assert detector.degrees.total_edges == 3
+        assert detector.degrees.degrees("GET /c") == EndpointDegrees(1, 1)
+        detector.learn(OTHER, DegreeSnapshot(5, {"GET /y": EndpointDegrees(5, 5)}))
+        assert detector.degrees.total_edges == 7
+        assert detector.degrees.degrees("GET /x") == EndpointDegrees(0, 0)
+
+    def test_what_was_published_of_a_partition_that_is_kept_here_does_not_count_twice(self) -> None:
+        detector = make_detector(CALLS)
+        detector.learn(OTHER, DegreeSnapshot(5, {"GET /y": EndpointDegrees(5, 5)}))
+        detector.assign(OTHER)
+        detector.learn(OTHER, DegreeSnapshot(7, {"GET /y": EndpointDegrees(7, 7)}))
+        assert detector.degrees.snapshot() == DegreeSnapshot(0, {})
+        detector.release([OTHER])
+        assert detector.degrees.snapshot() == DegreeSnapshot(7, {"GET /y": EndpointDegrees(7, 7)})
+
+    def test_topics_that_are_no_input_any_more_do_not_count(self) -> None:
+        detector = make_detector(CALLS)
+        detector.learn(TopicPartition("gone", 0), DegreeSnapshot(5, {"GET /y": EndpointDegrees(5, 5)}))
+        assert detector.degrees.total_edges == 0
 
     def test_finishing_closes_and_scores_and_keeps_the_degrees(self) -> None:
         detector = make_detector(CALLS, OTHER)
@@ -507,7 +526,6 @@ def test_no_alert_comes_twice_whatever_the_stream(records: list[Made], ends: lis
 def test_releasing_everything_leaves_nothing(records: list[Made], release: int) -> None:
     detector = small_detector(frozen=None, cooldown=0)
     run(detector, records[:release])
-    batch = detector.release([CALLS, OTHER], CloseReason.REVOKED)
-    assert all(own.vector.close_reason == "revoked" for own in batch.samples)
+    detector.release([CALLS, OTHER])
     assert (detector.open_sessions, detector.partitions) == (0, {})
     assert detector.degrees.snapshot() == DegreeSnapshot(0, {})

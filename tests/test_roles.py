@@ -1,21 +1,45 @@
 """What each role writes, to which topic, for a batch."""
 
-from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
 
 from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.session import SessionPolicy
 from stream.batches import Batch
+from stream.checkpoints import Restoration, Snapshot, restore_sessions
 from stream.clock import now_ms
 from stream.pipeline import Normaliser
-from stream.roles import DetectStage, NormaliseStage
+from stream.records import TopicPartition
+from stream.roles import CheckpointPolicy, DetectStage, NormaliseStage
 from stream.sections.kafka import TopicsSettings
-from stream.wire import decode_vector
+from stream.wire import Outgoing, decode_vector
 from tests.records import CALLS, LOGS, NOW, OTHER, Made, call_record, decode_words, make_detector
 
 TOPICS = TopicsSettings()
+SESSIONS = SessionPolicy(gap=1000, lateness=0, linger=0, quiet=500)
 
 
 def detecting(topics: TopicsSettings = TOPICS) -> DetectStage:
-    return DetectStage(make_detector(CALLS), topics, ACCESS_BEHAVIOUR_V1)
+    stage = DetectStage(
+        make_detector(), topics, ACCESS_BEHAVIOUR_V1, SESSIONS, CheckpointPolicy(interval_s=10, records=1000)
+    )
+    begin(stage, CALLS)
+    return stage
+
+
+def begin(stage: DetectStage, name: TopicPartition, snapshot: Snapshot | None = None, start: int = 0) -> None:
+    """Restore a partition from a snapshot, or from nothing."""
+    snapshot = snapshot or Snapshot()
+    restore_sessions(stage.restore(name, snapshot, partitions=4), snapshot)
+    stage.go_live(name, start)
+
+
+def snapshot_of(records: Iterable[Outgoing], name: TopicPartition = CALLS) -> Snapshot:
+    """Return what the records of checkpoints amount to."""
+    restoration = Restoration(name)
+    restoration.feed([Made(own.value, name=own.key) for own in records if own.topic == TOPICS.state])
+    return restoration.finish()
 
 
 def scored(stage: DetectStage) -> Batch:
@@ -49,23 +73,32 @@ def test_detecting_writes_alerts_vectors_and_dead_letters() -> None:
     stage = detecting()
     batch = scored(stage)
     records = stage.encode(batch)
-    assert [own.topic for own in records] == [TOPICS.anomalies, TOPICS.features, TOPICS.dead_letters]
-    assert repr(decode_vector(records[1].value, ACCESS_BEHAVIOUR_V1)) == repr(batch.samples[0].vector)
+    assert [own.topic for own in records] == [TOPICS.anomalies, TOPICS.features, TOPICS.dead_letters, TOPICS.state]
+    assert repr(decode_vector(records[1].value or b"", ACCESS_BEHAVIOUR_V1)) == repr(batch.samples[0].vector)
 
 
 def test_vectors_are_written_only_if_they_are_wanted() -> None:
     stage = detecting(TopicsSettings(publish_features=False))
-    assert [own.topic for own in stage.encode(scored(stage))] == [TOPICS.anomalies, TOPICS.dead_letters]
+    assert [own.topic for own in stage.encode(scored(stage))] == [
+        TOPICS.anomalies,
+        TOPICS.dead_letters,
+        TOPICS.state,
+    ]
 
 
-def test_partitions_that_are_given_up_write_their_sessions_ends() -> None:
+def test_partitions_that_are_given_up_end_with_a_checkpoint() -> None:
     stage = detecting()
-    stage.assign([OTHER])
+    begin(stage, OTHER)
     scored(stage)
     batch = stage.release([CALLS, OTHER])
-    assert Counter(own.topic for own in stage.encode(batch)) == {TOPICS.features: 1, TOPICS.anomalies: 1}
+    assert stage.encode(batch) == []
+    assert {own.topic for own in batch.checkpoint} == {TOPICS.state, TOPICS.degrees}
     assert batch.positions == {CALLS: 9}
     assert stage.detector.partitions == {}
+    kept = snapshot_of(batch.checkpoint)
+    assert kept.meta is not None
+    assert (kept.meta.position, kept.meta.sessions, kept.meta.partitions) == (9, 1, 4)
+    assert stage.release([CALLS]) == Batch()
 
 
 def test_partitions_that_are_lost_are_forgotten_without_a_word() -> None:
@@ -73,11 +106,92 @@ def test_partitions_that_are_lost_are_forgotten_without_a_word() -> None:
     scored(stage)
     stage.drop([CALLS])
     assert stage.detector.partitions == {}
-    assert stage.encode(stage.release([CALLS])) == []
+    assert stage.release([CALLS]) == Batch()
+
+
+def test_a_partition_that_is_still_being_restored_is_given_up_without_a_checkpoint() -> None:
+    stage = detecting()
+    stage.restore(OTHER, Snapshot(), partitions=4)
+    assert stage.release([OTHER]) == Batch()
+    assert stage.detector.partitions.keys() == {CALLS}
+
+
+class TestCheckpoints:
+    def test_the_first_transaction_of_a_partition_holds_one(self) -> None:
+        """Offsets without a checkpoint would look like state that was lost."""
+        stage = detecting()
+        assert stage.checkpoint(Batch(), now_s=100) == Batch(), "nothing was read yet"
+        scored(stage)
+        made = stage.checkpoint(Batch(), now_s=100)
+        assert (made.checkpoints, made.positions) == (1, {CALLS: 9})
+        assert stage.checkpoint(Batch(), now_s=100) == Batch()
+
+    def test_further_ones_come_with_time_if_there_is_news(self) -> None:
+        stage = checkpointed(now_s=100)
+        assert stage.checkpoint(Batch(), now_s=200) == Batch(), "no news"
+        more(stage)
+        assert stage.checkpoint(Batch(), now_s=109.9) == Batch()
+        assert stage.checkpoint(Batch(), now_s=110).positions == {CALLS: 10}
+
+    def test_many_records_make_one_whatever_the_time(self) -> None:
+        stage = checkpointed(now_s=100)
+        stage.detector.partitions[CALLS].offset += 1000
+        assert stage.checkpoint(Batch(), now_s=100).checkpoints == 1
+
+    def test_partitions_take_turns_the_most_overdue_first(self) -> None:
+        stage = checkpointed(now_s=100)
+        begin(stage, OTHER, start=3)
+        stage.checkpoint(Batch(), now_s=105)
+        for state in stage.detector.partitions.values():
+            state.offset += 1
+        assert stage.checkpoint(Batch(), now_s=120).positions.keys() == {CALLS}
+        assert stage.checkpoint(Batch(), now_s=120).positions.keys() == {OTHER}
+
+    def test_a_partition_that_the_wall_clock_moved_gets_one_at_once(self) -> None:
+        stage = detecting()
+        scored(stage)
+        first = stage.checkpoint(Batch(), now_s=100)
+        batch = Batch()
+        stage.detector.advance([CALLS], NOW + 10_000, batch)
+        assert batch.moved == [CALLS]
+        second = stage.checkpoint(batch, now_s=100)
+        kept = snapshot_of([*first.checkpoint, *second.checkpoint])
+        assert kept.meta is not None
+        assert (kept.meta.max_time, kept.meta.sessions, kept.sessions) == (NOW + 10_000, 0, {})
+
+    def test_other_limits_hold_from_a_checkpoint_on(self) -> None:
+        before = detecting()
+        scored(before)
+        first = before.release([CALLS])
+        kept = snapshot_of(first.checkpoint)
+        assert kept.meta is not None
+        assert kept.meta.policy == SESSIONS
+        longer = msgspec.structs.replace(SESSIONS, gap=2000)
+        after = DetectStage(
+            make_detector(), TOPICS, ACCESS_BEHAVIOUR_V1, longer, CheckpointPolicy(interval_s=10, records=1000)
+        )
+        begin(after, CALLS, kept, start=9)
+        made = after.checkpoint(Batch(), now_s=0)
+        again = snapshot_of([*first.checkpoint, *made.checkpoint])
+        assert again.meta is not None
+        assert again.meta.policy == longer
+        assert (made.positions, again.meta.sessions, len(again.sessions)) == ({CALLS: 9}, 1, 1)
+
+
+def checkpointed(now_s: float) -> DetectStage:
+    """Return a stage whose partition has just made its first checkpoint."""
+    stage = detecting()
+    scored(stage)
+    stage.checkpoint(Batch(), now_s)
+    return stage
+
+
+def more(stage: DetectStage) -> None:
+    """Process one more record."""
+    stage.detector.score(stage.detector.sessionize([call_record(9, NOW + 9)]))
 
 
 def test_normalising_keeps_nothing_of_a_partition() -> None:
     stage = NormaliseStage(Normaliser({}), TOPICS)
-    stage.assign([LOGS])
     assert stage.release([LOGS]) == Batch()
     stage.drop([LOGS])

@@ -526,7 +526,7 @@ class TestCloseAll:
     def test_timers_of_sessions_that_are_gone_do_nothing(self) -> None:
         watched = watch()
         watched.call(5000)
-        watched.windows.close_all(CloseReason.REVOKED)
+        watched.windows.close_all(CloseReason.END_OF_INPUT)
         watched.windows.advance(90_000)
         assert len(watched.taken) == 1
 

@@ -1,7 +1,7 @@
 """What holds for every stream of calls: sessions, clocks, timers and degree tables."""
 
 from collections import Counter
-from itertools import pairwise
+from itertools import zip_longest, pairwise
 
 import pytest
 from hypothesis import assume, given, settings
@@ -39,6 +39,30 @@ def test_sessions_and_vectors_are_those_of_the_rules_at_every_step(policy: Sessi
     assert watched.windows.open.keys() == reference.open.keys()
 
 
+@settings(max_examples=400, deadline=None)
+@given(policy=policies(), stream=steps(), moves=st.lists(st.sampled_from(["", "", "park", "restore"]), max_size=80))
+def test_parking_and_restoring_at_any_step_changes_nothing(
+    policy: SessionPolicy, stream: list[Step], moves: list[str]
+) -> None:
+    """What ``park`` has returned so far is all that there is, and what a successor needs."""
+    watched, reference = Watched(policy), ReferenceWindows(policy)
+    kept: dict[str, bytes] = {}
+    for step, move in zip_longest(stream, moves[: len(stream)], fillvalue=""):
+        assert isinstance(step, Step)
+        assert watched.step(step) == reference.step(step)
+        if move:
+            changed, ended = watched.windows.park()
+            kept |= changed
+            for client in ended:
+                del kept[client]
+            assert kept == watched.windows.parked
+        if move == "restore":
+            watched.succeed(dict(kept))
+    seen = [(*own[:-1], tuple(watched.names(own.edges))) for own in watched.taken]
+    assert sorted(seen) == sorted(reference.seen)
+    assert {*watched.windows.open, *watched.windows.parked} == reference.open.keys()
+
+
 @settings(deadline=None)
 @given(policy=policies(), stream=steps())
 def test_every_call_is_in_exactly_one_session_or_refused(policy: SessionPolicy, stream: list[Step]) -> None:
@@ -71,7 +95,7 @@ def test_all_sessions_close_once_both_clocks_have_passed(policy: SessionPolicy, 
         watched.step(step)
     clocks = max(watched.windows.max_time, watched.windows.record_clock)
     watched.windows.advance(clocks + policy.lateness + policy.gap + policy.linger + 1)
-    assert watched.windows.open == {}
+    assert len(watched.windows) == 0
 
 
 @settings(deadline=None)

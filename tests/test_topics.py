@@ -6,6 +6,7 @@ import pytest
 
 from stream.cli import main
 from stream.errors import CommandError, ExitCode
+from stream.sections.kafka import OWN_TOPICS
 from stream.settings import Settings, load_settings
 from stream.topic_specs import TopicState, plan, wanted_topics
 from stream.topics import Topics, missing_topics, require_topics
@@ -31,7 +32,7 @@ def as_wanted(settings: Settings) -> dict[str, TopicState]:
 def test_the_topics_of_the_design_are_wanted() -> None:
     specs = {spec.name: spec for spec in wanted_topics(load_settings())}
 
-    assert set(specs) == {"gateway-logs", "api-calls", "anomalies", "dead-letters", "features"}
+    assert set(specs) == {"gateway-logs", "api-calls", "anomalies", "dead-letters", "features", "state", "degrees"}
     assert specs["dead-letters"].config == {
         "cleanup.policy": "delete",
         "max.message.bytes": "2097152",
@@ -40,6 +41,9 @@ def test_the_topics_of_the_design_are_wanted() -> None:
     }
     assert specs["gateway-logs"].roles == {"normalise"}
     assert specs["api-calls"].roles == {"normalise", "detect"}
+    assert specs["state"].config["cleanup.policy"] == specs["degrees"].config["cleanup.policy"] == "compact"
+    assert specs["state"].roles == specs["degrees"].roles == {"detect"}
+    assert specs.pop("degrees").partitions == 1
     assert {spec.partitions for spec in specs.values()} == {4}
 
 
@@ -74,7 +78,7 @@ def test_on_a_cluster_as_wanted_there_is_nothing_to_do() -> None:
 @pytest.mark.parametrize(
     ("topic", "state", "said"),
     [
-        ("api-calls", {"partitions": 8}, ("partitions", "4", "8")),
+        ("state", {"partitions": 8}, ("partitions", "4", "8")),
         ("anomalies", {"replication_factor": 3}, ("replication factor", "1", "3")),
         ("features", {"config": {"cleanup.policy": "compact"}}, ("cleanup.policy", "delete", "compact")),
         ("dead-letters", {"config": {"retention.bytes": "5"}}, ("retention.bytes", "1073741824", "5")),
@@ -115,6 +119,7 @@ def test_a_keyed_input_has_as_many_partitions_as_api_calls_has() -> None:
     assert [(item.topic, item.wanted, item.found) for item in different] == [
         ("keyed", "6", "4"),
         ("api-calls", "4", "6"),
+        ("state", "6", "4"),
     ]
     assert (missing.name, missing.partitions) == ("keyed", 6)
 
@@ -139,9 +144,7 @@ def on(kafka: Kafka, **overrides: Any) -> list[str]:
     values = {
         "kafka.bootstrap_servers": kafka.bootstrap,
         "inputs": json.dumps([{"topic": f"{kafka.prefix}logs"}, {"topic": f"{kafka.prefix}keyed", "keyed": True}]),
-        **{
-            f"topics.{name}": f"{kafka.prefix}{name}" for name in ("api_calls", "features", "anomalies", "dead_letters")
-        },
+        **{f"topics.{name}": f"{kafka.prefix}{name}" for name in OWN_TOPICS},
         **overrides,
     }
     return [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
@@ -156,9 +159,7 @@ def create(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, dict[s
 @pytest.mark.kafka
 def test_topics_are_made_once_and_checked_after(kafka: Kafka, capsys: pytest.CaptureFixture[str]) -> None:
     flags = on(kafka)
-    missing = {
-        f"{kafka.prefix}{name}" for name in ("logs", "keyed", "api_calls", "features", "anomalies", "dead_letters")
-    }
+    missing = {f"{kafka.prefix}{name}" for name in ("logs", "keyed", *OWN_TOPICS)}
 
     dry, would = create(capsys, *flags, "--dry-run")
     checked, absent = create(capsys, *flags, "--check")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import ByteSize, field_validator, model_validator
 
 from stream.sections.fields import Section, setting
 
@@ -109,6 +109,9 @@ class InputSettings(Section):
     )
 
 
+OWN_TOPICS = ("api_calls", "features", "anomalies", "dead_letters", "state", "degrees")
+
+
 class TopicsSettings(Section):
     """Names and shapes of gatewatch's own topics."""
 
@@ -122,6 +125,18 @@ class TopicsSettings(Section):
     anomalies: str = setting("anomalies", "topic", "Alerts.", pattern=TOPIC_NAME)
     dead_letters: str = setting(
         "dead-letters", "topic", "Records that could not be used, with reason and original bytes.", pattern=TOPIC_NAME
+    )
+    state: str = setting(
+        "state",
+        "topic",
+        "Checkpoints of open sessions, degree tables and positions; compacted. Without it they are lost.",
+        pattern=TOPIC_NAME,
+    )
+    degrees: str = setting(
+        "degrees",
+        "topic",
+        "Degree tables, one record for each input partition; compacted. Every worker adds them up.",
+        pattern=TOPIC_NAME,
     )
     partitions: int = setting(
         4,
@@ -174,10 +189,14 @@ class TopicsSettings(Section):
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        names = [self.api_calls, self.features, self.anomalies, self.dead_letters]
-        if len(set(names)) < len(names):
-            raise ValueError("api_calls, features, anomalies and dead_letters must be four different topics")
+        if len(self.own) < len(OWN_TOPICS):
+            raise ValueError(f"{', '.join(OWN_TOPICS)} must be {len(OWN_TOPICS)} different topics")
         return self
+
+    @property
+    def own(self) -> set[str]:
+        """Names of the topics that gatewatch writes."""
+        return {getattr(self, name) for name in OWN_TOPICS}
 
 
 class DeliverySettings(Section):
@@ -201,4 +220,34 @@ class DeliverySettings(Section):
     )
     shutdown_timeout_s: float = setting(
         30.0, "s", "On SIGTERM the last batch is finished and committed within this time.", gt=0
+    )
+
+
+class StateSettings(Section):
+    """How the state of the role detect is made durable."""
+
+    checkpoint_interval_s: float = setting(
+        10.0,
+        "s",
+        "Each partition's changed sessions are written this often. Shorter makes restarts replay less, longer writes "
+        "less.",
+        gt=0,
+    )
+    checkpoint_records: int = setting(
+        500_000,
+        "records per partition",
+        "A checkpoint is made after this many records whatever the time: bounds what a restart replays.",
+        ge=1,
+    )
+    accept_loss: bool = setting(
+        default=False,
+        unit="true or false",
+        why="Go on where records or checkpoints are gone or contradict each other, instead of stopping with an "
+        "explanation; what is lost is counted. Meant for one start.",
+    )
+    memory_budget: ByteSize | None = setting(
+        None,
+        "bytes, or text such as 2GiB",
+        "Memory that one worker's open sessions may take if it has all partitions; lowers sessions.max_open to fit, "
+        "by the measured size of a session. Unset: sessions.max_open alone.",
     )

@@ -1,0 +1,227 @@
+"""Session: what is kept of a client's calls while they last, and its packed form.
+
+A session that is not at work waits as bytes: a quarter of the memory, ready to be written to a log, and restored
+without being decoded. The form is versioned, and little-endian whatever the machine.
+"""
+
+import sys
+from array import array
+from enum import IntEnum, StrEnum
+from struct import Struct
+
+import msgspec
+
+from featurizer.degrees import NOT_A_NODE
+
+NEVER = 1 << 62
+"""A time that no clock reaches, milliseconds."""
+
+FORM = 1
+"""Version of the packed form; the first byte of each."""
+
+FINGERPRINT_BYTES = 8
+
+# form, flags, request fingerprints; deadline, lingers, end, opened, start, arrival, offset; ordinal, calls, scored,
+# next_vector, next_check, last_node, edges.
+_HEADER = Struct("<BBH7q5IiI")
+_timers_of = Struct("<4xqq").unpack_from
+_end_of = Struct("<20xq").unpack_from
+_EARLY, _CLOSING, _WIDE = 1, 2, 4
+_EDGE_BYTES = 4
+
+
+class CloseReason(StrEnum):
+    """Why a session ended."""
+
+    INACTIVITY = "inactivity"
+    MAX_DURATION = "max_duration"
+    MAX_CALLS = "max_calls"
+    EVICTED = "evicted"
+    """Too many sessions were open; the longest idle ones are closed early."""
+    END_OF_INPUT = "end_of_input"
+    """The files that are replayed have been read to their end."""
+
+
+class Outcome(IntEnum):
+    """What became of one call."""
+
+    IN_SESSION = 0
+    LATE = 1
+    DUPLICATE = 2
+    FUTURE = 3
+
+
+class SessionPolicy(msgspec.Struct, frozen=True):
+    """Limits of a session; all times in milliseconds. Meaning and defaults: settings ``sessions``."""
+
+    gap: int = 30 * 60_000
+    max_duration: int = 24 * 3_600_000
+    max_calls: int = 10_000
+    max_edges: int = 5_000
+    max_open: int = 250_000
+    lateness: int = 30_000
+    linger: int = 60_000
+    quiet: int = 60_000
+    first_vector_calls: int = 8
+    quiet_growth: float = 0.125
+    future_tolerance: int = 5 * 60_000
+
+
+class Session:
+    """An open session of one client. Times are epoch milliseconds.
+
+    Attributes:
+        client: identity of the caller.
+        opened: event time of the call that arrived first; part of the id, so it never changes.
+        offset: log offset of that call.
+        ordinal: sessions that the same record had opened before; with the offset it makes the id unique.
+        start: event time of the earliest call.
+        end: event time of the latest call.
+        arrival: record clock when the last call arrived.
+        calls: calls so far.
+        last_node: number of the endpoint called last, NOT_A_NODE at first.
+        edges: packed distinct edges, in order of first sight, with how often each was walked.
+        scored: calls when the last vector was taken.
+        next_vector: calls at which the next growing vector is due.
+        next_check: calls at which a vector or a timer may be due; below it a call needs no further look.
+        deadline: time of this session's one valid entry in the timer heap; NEVER without one.
+        lingers: likewise in the heap of sessions that only the record clock keeps open.
+        alerted_open: an early alert was raised.
+        alerted_closed: a closing alert was raised.
+        requests: fingerprints of the last request ids, 8 bytes each, newest first.
+        durable: a packed form of it has been handed out, so its end has to be told (see SessionWindows.park).
+    """
+
+    __slots__ = (
+        "alerted_closed",
+        "alerted_open",
+        "arrival",
+        "calls",
+        "client",
+        "deadline",
+        "durable",
+        "edges",
+        "end",
+        "last_node",
+        "lingers",
+        "next_check",
+        "next_vector",
+        "offset",
+        "opened",
+        "ordinal",
+        "requests",
+        "scored",
+        "start",
+    )
+
+    def __init__(self, client: str, time: int, offset: int, first_vector: int) -> None:
+        self.client = client
+        self.opened = self.start = self.end = time
+        self.offset = offset
+        self.ordinal = 0
+        self.arrival = 0
+        self.calls = 0
+        self.last_node = NOT_A_NODE
+        self.edges: dict[int, int] = {}
+        self.scored = 0
+        self.next_vector = first_vector
+        self.next_check = 0
+        self.deadline = NEVER
+        self.lingers = NEVER
+        self.alerted_open = False
+        self.alerted_closed = False
+        self.requests = b""
+        self.durable = False
+
+
+def pack(session: Session) -> bytes:
+    """Return the packed form: 88 bytes, 8 a request fingerprint, 5 an edge (8 if one was walked > 255 times)."""
+    edges = session.edges
+    flags = _EARLY * session.alerted_open | _CLOSING * session.alerted_closed
+    try:
+        walks = bytes(edges.values())
+    except ValueError:
+        flags |= _WIDE
+        walks = _little(array("I", edges.values())).tobytes()
+    header = _HEADER.pack(
+        FORM,
+        flags,
+        len(session.requests) // FINGERPRINT_BYTES,
+        session.deadline,
+        session.lingers,
+        session.end,
+        session.opened,
+        session.start,
+        session.arrival,
+        session.offset,
+        session.ordinal,
+        session.calls,
+        session.scored,
+        session.next_vector,
+        session.next_check,
+        session.last_node,
+        len(edges),
+    )
+    return b"".join((header, session.requests, _little(array("I", edges)).tobytes(), walks))
+
+
+def unpack(client: str, packed: bytes) -> Session:
+    """Return the session of a packed form.
+
+    Raises:
+        ValueError: the form is of another version, or cut.
+    """
+    if not packed or packed[0] != FORM:
+        raise ValueError(f"a packed session of form {packed[:1].hex() or 'none'}, expected {FORM:02x}")
+    session = Session.__new__(Session)
+    session.client = client
+    session.durable = True
+    (
+        _,
+        flags,
+        requests,
+        session.deadline,
+        session.lingers,
+        session.end,
+        session.opened,
+        session.start,
+        session.arrival,
+        session.offset,
+        session.ordinal,
+        session.calls,
+        session.scored,
+        session.next_vector,
+        session.next_check,
+        session.last_node,
+        n_edges,
+    ) = _HEADER.unpack_from(packed)
+    session.alerted_open = bool(flags & _EARLY)
+    session.alerted_closed = bool(flags & _CLOSING)
+    edges_at = _HEADER.size + requests * FINGERPRINT_BYTES
+    walks_at = edges_at + n_edges * _EDGE_BYTES
+    size = walks_at + n_edges * (_EDGE_BYTES if flags & _WIDE else 1)
+    if len(packed) != size:
+        raise ValueError(f"a packed session of {len(packed)} bytes is cut: it should have {size}")
+    session.requests = packed[_HEADER.size : edges_at]
+    keys = _little(array("I", packed[edges_at:walks_at]))
+    walks = _little(array("I", packed[walks_at:])) if flags & _WIDE else packed[walks_at:]
+    session.edges = dict(zip(keys, walks, strict=True))
+    return session
+
+
+def timers_of(packed: bytes) -> tuple[int, int]:
+    """Return ``deadline`` and ``lingers`` without unpacking the rest."""
+    deadline, lingers = _timers_of(packed)
+    return deadline, lingers
+
+
+def end_of(packed: bytes) -> int:
+    """Return ``end`` without unpacking the rest."""
+    return int(_end_of(packed)[0])
+
+
+def _little(numbers: "array[int]") -> "array[int]":
+    """Return little-endian numbers of this machine's, or the other way round."""
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
