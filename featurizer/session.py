@@ -19,6 +19,9 @@ NEVER = 1 << 62
 FORM = 1
 """Version of the packed form; the first byte of each."""
 
+SESSION_BYTES = 1500
+"""Memory of an open session of 30 calls, all in, when one in ten is at work (measured: tests/benchmarks/memory.py)."""
+
 FINGERPRINT_BYTES = 8
 
 # form, flags, request fingerprints; deadline, lingers, end, opened, start, arrival, offset; ordinal, calls, scored,

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from pydantic import ByteSize
 
 from featurizer.degrees import DegreeSnapshot
 from featurizer.features import ACCESS_BEHAVIOUR_V1
 from featurizer.routes import RouteTemplates
-from featurizer.sessions import SessionPolicy
+from featurizer.session import SESSION_BYTES, SessionPolicy
 from scorer.alerts import AlertPolicy
 from scorer.bundle import BundleError, ModelBundle
 from scorer.judge import Judge
@@ -28,14 +29,18 @@ SCHEMA = ACCESS_BEHAVIOUR_V1
 
 
 def session_policy(settings: Settings) -> SessionPolicy:
-    """Return the limits of sessions, seconds turned into milliseconds."""
+    """Return the limits of sessions, seconds turned into milliseconds.
+
+    Raises:
+        SettingsError: the memory budget is too small for any session.
+    """
     own = settings.sessions
     return SessionPolicy(
         gap=_ms(own.gap_s),
         max_duration=_ms(own.max_duration_s),
         max_calls=own.max_calls,
         max_edges=own.max_edges,
-        max_open=own.max_open,
+        max_open=max_open(settings),
         lateness=_ms(own.lateness_s),
         linger=_ms(own.linger_s),
         quiet=_ms(own.quiet_s),
@@ -43,6 +48,27 @@ def session_policy(settings: Settings) -> SessionPolicy:
         quiet_growth=own.quiet_growth,
         future_tolerance=_ms(own.future_tolerance_s),
     )
+
+
+def max_open(settings: Settings) -> int:
+    """Return how many sessions may be open in a partition.
+
+    A memory budget is shared out over all input partitions, because one worker may have to hold them all, and so that
+    the log alone decides which sessions are closed early, whichever worker reads it.
+
+    Raises:
+        SettingsError: the memory budget is too small for any session.
+    """
+    budget = settings.state.memory_budget
+    if budget is None:
+        return settings.sessions.max_open
+    partitions = settings.topics.partitions * (1 + sum(entry.keyed for entry in settings.inputs))
+    fitting = int(budget) // (SESSION_BYTES * partitions)
+    if not fitting:
+        least = ByteSize(SESSION_BYTES * partitions * 1000).human_readable()
+        problem = f"state.memory_budget: {budget.human_readable()} holds no session in each of {partitions} partitions"
+        raise SettingsError([f"{problem}: give at least {least} (1,000 sessions each)"])
+    return min(settings.sessions.max_open, fitting)
 
 
 def alert_policy(settings: Settings) -> AlertPolicy:

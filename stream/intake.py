@@ -12,7 +12,7 @@ from confluent_kafka import TopicPartition as Offset
 from mode import Service
 
 from stream.batches import Batch
-from stream.clock import now_ms
+from stream.clock import SteadyClock
 from stream.errors import StateError
 from stream.outbox import Outbox
 from stream.reader import Reader
@@ -116,6 +116,7 @@ class Intake(Service):
         self.failure: Exception | None = None
         """What ended the reading."""
         self.joined = False
+        self.clock = SteadyClock()
         self._reader = Reader(name, config)
         self._topics = list(topics)
         self._send = send
@@ -200,7 +201,7 @@ class Intake(Service):
 
     async def _process(self, records: Sequence[Record], idle: Sequence[TopicPartition]) -> Batch:
         """Send a batch through the agents, and wait until its outputs are in the outbox."""
-        work = Work(records, idle, now_ms(), asyncio.get_running_loop().create_future())
+        work = Work(records, idle, self.clock(), asyncio.get_running_loop().create_future())
         await self._send(work)
         await work.done
         self._note_news(work.batch, idle)

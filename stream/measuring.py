@@ -141,6 +141,9 @@ class StateGauges:
             if state.live:
                 age = max(0, state.offset + 1 - max(0, state.checkpointed))
                 telemetry.checkpoint_age.labels(name.topic, name.partition).set(age)
+        limits = [state.windows.policy.max_open for state in detector.partitions.values()]
+        telemetry.open_sessions_limit.set(sum(limits))
+        telemetry.clock_steps.set(max(intake.clock.steps for intake in self._intakes))
         telemetry.open_sessions.set(detector.open_sessions)
         telemetry.degree_edges.set(detector.degrees.total_edges)
         telemetry.degree_endpoints.set(len(detector.degrees.ids))

@@ -162,6 +162,16 @@ class Telemetry:
         "gatewatch_partitions_assigned", "partitions", "Partitions this worker reads, by role.", Label("role")
     )
     open_sessions = gauge("gatewatch_open_sessions", "sessions", "Sessions open on this worker.")
+    open_sessions_limit = gauge(
+        "gatewatch_open_sessions_limit",
+        "sessions",
+        "Sessions that may be open on this worker: sessions.max_open, or what state.memory_budget allows, a partition.",
+    )
+    clock_steps = gauge(
+        "gatewatch_clock_steps",
+        "steps",
+        "Times the wall clock was set since the start; idle partitions follow a step after a minute.",
+    )
     degree_edges = gauge("gatewatch_degree_edges", "edges", "Edges counted in the degree tables.")
     degree_endpoints = gauge("gatewatch_degree_endpoints", "endpoints", "Endpoints in the degree tables.")
     learning_edges_needed = gauge(
@@ -177,6 +187,12 @@ class Telemetry:
         Label("name"),
         Label("schema"),
         Label("trained_on"),
+    )
+    model_reloads = counter(
+        "gatewatch_model_reloads",
+        "reloads",
+        "Reloads of the model asked for by SIGHUP; a refused one leaves the model at work.",
+        Label("result", ("done", "refused")),
     )
     build_info = gauge("gatewatch_build_info", "1", "The program.", Label("version"), Label("python"))
     web_requests = counter(

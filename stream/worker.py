@@ -1,18 +1,18 @@
 """Worker: one process of gatewatch, assembled from settings and a model, and run until something ends it."""
 
-import gc
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import faust
 import structlog
 
 from scorer.bundle import ModelBundle
 from stream.app import App, Leg, Role, add_legs, create_app
 from stream.errors import CommandError, ExitCode, StateError
+from stream.host import Host, Reload, tune_garbage_collection
 from stream.intake import Intake
 from stream.measuring import StateGauges
+from stream.model_reload import ModelReload
 from stream.pipeline import Detector
 from stream.roles import DetectStage
 from stream.sections.operation import WebSettings
@@ -32,12 +32,16 @@ class Worker:
         legs: the roles at work.
         telemetry: the metrics.
         gauges: brings the gauges up to date.
+        reload: reads the model again; None without the role detect.
+        shutdown_timeout_s: longest that stopping in good order may take.
     """
 
     app: App
     legs: Sequence[Leg]
     telemetry: Telemetry
     gauges: StateGauges
+    reload: Reload | None
+    shutdown_timeout_s: float
 
     @property
     def ready(self) -> bool:
@@ -72,7 +76,8 @@ def assemble(settings: Settings, model: ModelBundle, role: Role) -> Worker:
         refresh=gauges.refresh,
     )
     add_pages(app, site)
-    return Worker(app, legs, telemetry, gauges)
+    reload = None if detector is None else ModelReload(settings, detector, telemetry).reload
+    return Worker(app, legs, telemetry, gauges, reload, settings.delivery.shutdown_timeout_s)
 
 
 def require_port(settings: WebSettings) -> None:
@@ -94,13 +99,13 @@ def require_port(settings: WebSettings) -> None:
 
 
 def run_until_stopped(worker: Worker) -> ExitCode:
-    """Run a worker; SIGTERM and SIGINT end it in good order.
+    """Run a worker; SIGTERM and SIGINT end it in good order, SIGHUP reloads its model.
 
     Returns:
         OK after a signal; STATE when the durable state could not be gone on from, FAILURE when the worker failed
         otherwise (the log says why).
     """
-    host = _Host(worker.app)
+    host = Host(worker.app, worker.shutdown_timeout_s, worker.reload)
     tune_garbage_collection()
     try:
         host.execute_from_commandline()
@@ -113,21 +118,6 @@ def run_until_stopped(worker: Worker) -> ExitCode:
         return ExitCode.OK
     failures = [leg.intake.failure for leg in worker.legs]
     return ExitCode.STATE if any(isinstance(failure, StateError) for failure in failures) else ExitCode.FAILURE
-
-
-def tune_garbage_collection() -> None:
-    """Look for cycles less often: sessions are many, live long and hold none (a third of the throughput, measured)."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
-class _Host(faust.Worker):
-    """Runs an application without Faust's banner, log set-up and redirected output."""
-
-    def __init__(self, app: faust.App) -> None:
-        super().__init__(app, quiet=True, override_logging=False, redirect_stdouts=False)
-        self.spinner = None
 
 
 def _detector_of(legs: Sequence[Leg]) -> Detector | None:

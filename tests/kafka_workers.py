@@ -163,7 +163,8 @@ class Gatewatch:
 
     def calls_known(self) -> int:
         """Return how many calls are in a closed session, or late."""
-        return sum(own["calls"] for own in self.closed_sessions()) + len(self.read(self.dead_letters))
+        in_sessions: int = sum(own["calls"] for own in self.closed_sessions())
+        return in_sessions + len(self.read(self.dead_letters))
 
     def _records(self, topic: str) -> Iterable[Message]:
         reader = Consumer(

@@ -190,7 +190,7 @@ def test_every_alert_follows_the_schema(
 @pytest.mark.parametrize("alert", [EARLY, CLOSING], ids=["early", "closing"])
 def test_a_finding_is_plain_json(alert: Alert) -> None:
     finding = detection_finding(alert, CREATED)
-    again = json.loads(alert_record("anomalies", alert, CREATED).value)
+    again = json.loads(alert_record("anomalies", alert, CREATED).value or b"")
     assert again == json.loads(json.dumps(finding, allow_nan=False))
 
 

@@ -55,7 +55,7 @@ class FakeDelivery:
     @property
     def values(self) -> list[list[bytes]]:
         """Return what each delivered cycle produced."""
-        return [[record.value for record in cycle.outgoing] for cycle in self.delivered]
+        return [[record.value or b"" for record in cycle.outgoing] for cycle in self.delivered]
 
 
 class Boxed:

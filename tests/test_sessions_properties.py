@@ -1,7 +1,7 @@
 """What holds for every stream of calls: sessions, clocks, timers and degree tables."""
 
 from collections import Counter
-from itertools import zip_longest, pairwise
+from itertools import pairwise, zip_longest
 
 import pytest
 from hypothesis import assume, given, settings

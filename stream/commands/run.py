@@ -26,6 +26,15 @@ PortFlag = Annotated[
     int | None,
     typer.Option("--web-port", metavar="PORT", help="Short for --set web.port=…", show_default=False),
 ]
+MemoryFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-budget",
+        metavar="SIZE",
+        help="Memory for open sessions, for example 2GiB; short for --set state.memory_budget=…",
+        show_default=False,
+    ),
+]
 
 
 def run(  # noqa: PLR0913 -- one parameter per flag
@@ -33,15 +42,21 @@ def run(  # noqa: PLR0913 -- one parameter per flag
     role: RoleFlag = Role.ALL,
     bundle: BundleFlag = None,
     web_port: PortFlag = None,
+    memory_budget: MemoryFlag = None,
     config: ConfigFlag = None,
     assign: AssignFlag = None,
     bootstrap: BootstrapFlag = None,
 ) -> None:
-    """Read gateway logs from Kafka and write alerts to Kafka, until SIGTERM or SIGINT.
+    """Read gateway logs from Kafka and write alerts to Kafka, until SIGTERM or SIGINT; a second one ends it at once.
 
-    Workers of the same group share the partitions; start as many as there are partitions.
+    SIGHUP reloads the model. Workers of the same group share the partitions; start as many as there are partitions.
     """
-    flags = {"model.bundle": bundle, "web.port": web_port, "kafka.bootstrap_servers": bootstrap}
+    flags = {
+        "model.bundle": bundle,
+        "web.port": web_port,
+        "state.memory_budget": memory_budget,
+        "kafka.bootstrap_servers": bootstrap,
+    }
     settings = settings_of(config, assign, flags)
     configure_logs(settings.log)
     require_port(settings.web)

@@ -1,0 +1,47 @@
+"""ModelReload: reads the model again from where it lies, and swaps it in between two batches."""
+
+import asyncio
+
+import structlog
+
+from stream import assembly
+from stream.errors import CommandError
+from stream.measuring import TimedJudge
+from stream.pipeline import Detector
+from stream.settings import Settings
+from stream.telemetry import Telemetry
+
+log = structlog.get_logger(__name__)
+
+
+class ModelReload:
+    """Replaces a detector's model; one that cannot be used leaves the present one at work.
+
+    Args:
+        settings: name the bundle, and the thresholds that win over its own.
+        detector: whose model it is.
+        telemetry: the metrics.
+    """
+
+    def __init__(self, settings: Settings, detector: Detector, telemetry: Telemetry) -> None:
+        self._settings = settings
+        self._detector = detector
+        self._telemetry = telemetry
+
+    async def reload(self) -> bool:
+        """Read the bundle and use it from the next batch on; return whether that was possible."""
+        try:
+            bundle = await asyncio.to_thread(assembly.model_bundle, self._settings)
+            judge = assembly.make_judge(self._settings, bundle, TimedJudge)
+        except CommandError as error:
+            log.error("the model is not reloaded", error=str(error))  # noqa: TRY400 -- not a defect
+            self._telemetry.model_reloads.labels("refused").inc()
+            return False
+        judge.telemetry = self._telemetry
+        # The agents take the judge once for a batch, in one go: this is a batch boundary.
+        self._detector.judge = judge
+        manifest = bundle.manifest
+        self._telemetry.model(bundle.uid, manifest.name, manifest.schema_name, manifest.trained_on)
+        self._telemetry.model_reloads.labels("done").inc()
+        log.info("model reloaded", uid=bundle.uid, trained_on=manifest.trained_on)
+        return True
