@@ -124,7 +124,7 @@ class Gatewatch:
         asker = Consumer(
             {
                 "bootstrap.servers": self.kafka.bootstrap,
-                "group.id": self._group(role),
+                "group.id": self.group(role),
                 "isolation.level": "read_uncommitted",
             }
         )
@@ -146,7 +146,7 @@ class Gatewatch:
 
     def members(self, role: str) -> int:
         """Return how many members a role's group has."""
-        group = self._group(role)
+        group = self.group(role)
         return len(self.kafka.admin().describe_consumer_groups([group])[group].result(timeout=20).members)
 
     def read(self, topic: str) -> list[Message]:
@@ -192,7 +192,8 @@ class Gatewatch:
         finally:
             reader.close()
 
-    def _group(self, role: str) -> str:
+    def group(self, role: str) -> str:
+        """Return the consumer group of a role."""
         return f"{self.settings['kafka.group_prefix']}-{role}"
 
 

@@ -37,28 +37,43 @@ from stream.wire import client_key
 from tests.kafka_broker import running_broker
 
 BATCH = 10_000
+GUARANTEES = {
+    "reference": "at_least_once",
+    "exactly_once": "exactly_once",
+    "without_checkpoints": "exactly_once",
+    "at_least_once": "at_least_once",
+}
+"""The contestants. The one without checkpoints makes its first and its last only: what the others cost."""
 HISTORY_S = 900
 
 
-def settings_for(bootstrap: str, name: str, guarantee: str) -> Settings:
-    """Return settings of one contestant: groups and identities of its own."""
-    flags = {
+def settings_for(bootstrap: str, name: str, guarantee: str, **more: object) -> Settings:
+    """Return settings of one contestant: groups, identities and state of its own; ``more`` has ``__`` for the dots."""
+    flags: dict[str, object] = {
         "kafka.bootstrap_servers": bootstrap,
         "kafka.group_prefix": name,
+        "topics.state": f"state-{name}",
+        "topics.degrees": f"degrees-{name}",
         "delivery.guarantee": guarantee,
         "model.bundle": "demo",
         "log.level": "warning",
     }
-    return load_settings(None, flags)
+    return load_settings(None, flags | {key.replace("__", "."): value for key, value in more.items()})
+
+
+def make_topics(settings: Settings) -> None:
+    """Make the topics that are not there yet."""
+    from stream.topic_specs import plan, wanted_topics  # noqa: PLC0415 -- only the parent needs it
+    from stream.topics import Topics  # noqa: PLC0415 -- same
+
+    topics = Topics(settings)
+    topics.create(plan(settings, topics.describe(spec.name for spec in wanted_topics(settings))).missing)
 
 
 def fill(bootstrap: str, calls: int) -> None:
     """Make the topics and write simulated calls of the last quarter of an hour, so that no retention deletes them."""
-    from stream.topic_specs import wanted_topics  # noqa: PLC0415 -- only the parent needs it
-    from stream.topics import Topics  # noqa: PLC0415 -- same
-
     settings = settings_for(bootstrap, "filler", "exactly_once")
-    Topics(settings).create(wanted_topics(settings))
+    make_topics(settings)
     producer = Producer(producer_config(settings, None) | {"linger.ms": 50})
     for call in simulated_calls(calls):
         key, value = client_key(call.client), encode_call(call)
@@ -82,8 +97,16 @@ def simulated_calls(calls: int) -> Iterator[ApiCall]:
         yield ApiCall(made.time, made.client, endpoint, made.status, made.duration_ms, made.request_id)
 
 
+def settings_of(contestant: str, bootstrap: str, run: int) -> Settings:
+    """Return the settings of a contestant's run."""
+    never = {"state__checkpoint_interval_s": 1e6, "state__checkpoint_records": 10**9}
+    more = never if contestant == "without_checkpoints" else {}
+    return settings_for(bootstrap, f"{contestant}-{run}", GUARANTEES[contestant], **more)
+
+
 def contest(contestant: str, bootstrap: str, calls: int, core: int, run: int) -> dict[str, Any]:
     """Run one contestant in a pinned process and return what it measured."""
+    make_topics(settings_of(contestant, bootstrap, run))
     command = [sys.executable, "-m", "tests.benchmarks.throughput", "--contestant", contestant]
     command += ["--bootstrap", bootstrap, "--calls", str(calls), "--core", str(core), "--run", str(run)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=180)
@@ -164,7 +187,7 @@ class Watch:
 
 def compare(calls: int, runs: int, core: int) -> None:
     """Fill a broker, let the contestants run in turn, print medians and ratios."""
-    guarantees = {"reference": "at_least_once", "exactly_once": "exactly_once", "at_least_once": "at_least_once"}
+    guarantees = GUARANTEES
     rates: dict[str, list[float]] = {name: [] for name in guarantees}
     cpu: dict[str, list[float]] = {name: [] for name in guarantees}
     last: dict[str, dict[str, Any]] = {}
@@ -193,6 +216,8 @@ def compare(calls: int, runs: int, core: int) -> None:
     console.print(table)
     vectors, alerts = last["exactly_once"]["vectors"], last["exactly_once"]["alerts"]
     console.print(f"exactly_once took {vectors:,} vectors and raised {alerts:,} alerts")
+    cost = 1 - medians["exactly_once"] / medians["without_checkpoints"]
+    console.print(f"checkpoints cost {cost:.1%} of the throughput")
 
 
 def main() -> None:
@@ -209,8 +234,7 @@ def main() -> None:
         compare(flags.calls, flags.runs, flags.core)
         return
     os.sched_setaffinity(0, {flags.core})
-    guarantee = "at_least_once" if flags.contestant == "reference" else flags.contestant
-    settings = settings_for(flags.bootstrap, f"{flags.contestant}-{flags.run}", guarantee)
+    settings = settings_of(flags.contestant, flags.bootstrap, flags.run)
     measure = count_only if flags.contestant == "reference" else detect
     print(json.dumps(measure(settings, flags.calls)))  # noqa: T201 -- read by the parent
 
