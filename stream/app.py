@@ -16,6 +16,7 @@ from scorer.bundle import ModelBundle
 from stream import assembly
 from stream.agents import Send, add_detect_agents, add_normalise_agent
 from stream.cycle import Delivery, Flushes, Transactions
+from stream.dead_letter_limit import DeadLetterWindow
 from stream.errors import SettingsError
 from stream.intake import Intake, Stage
 from stream.kafka_config import consumer_config, producer_config
@@ -100,10 +101,12 @@ def add_legs(app: App, settings: Settings, bundle: ModelBundle, role: Role, tele
         SettingsError: routes, librdkafka properties or the frozen degree table are wrong.
     """
     legs = []
+    policy = assembly.dead_letter_policy(settings)
     committed = Recorder(telemetry, settings.sessions.max_edges).committed
     unkeyed = [entry.topic for entry in settings.inputs if not entry.keyed]
     if Role.NORMALISE in role.parts and unkeyed:
-        normalise = NormaliseStage(assembly.normaliser(settings), settings.topics)
+        limit = DeadLetterWindow(policy, Role.NORMALISE)
+        normalise = NormaliseStage(assembly.normaliser(settings), settings.topics, limit)
         outbox = Outbox(_delivery(settings, Role.NORMALISE), normalise.encode, committed, _interval_s(settings))
         send = add_normalise_agent(app, normalise, outbox, telemetry)
         legs.append(Leg(Role.NORMALISE, _intake(settings, Role.NORMALISE, unkeyed, send, normalise, outbox), normalise))
@@ -111,7 +114,8 @@ def add_legs(app: App, settings: Settings, bundle: ModelBundle, role: Role, tele
         judge = assembly.make_judge(settings, bundle, TimedJudge)
         judge.telemetry = telemetry
         decoders = assembly.detect_decoders(settings)
-        detect = DetectStage(assembly.detector(settings, judge, decoders), settings.topics, assembly.SCHEMA)
+        limit = DeadLetterWindow(policy, Role.DETECT)
+        detect = DetectStage(assembly.detector(settings, judge, decoders), settings.topics, assembly.SCHEMA, limit)
         outbox = Outbox(_delivery(settings, Role.DETECT), detect.encode, committed, _interval_s(settings))
         send = add_detect_agents(app, detect, outbox, telemetry)
         legs.append(Leg(Role.DETECT, _intake(settings, Role.DETECT, list(decoders), send, detect, outbox), detect))

@@ -6,6 +6,7 @@ from featurizer.features import FeatureSchema
 from featurizer.sessions import CloseReason
 from stream.batches import Batch
 from stream.clock import now_ms
+from stream.dead_letter_limit import DeadLetterWindow
 from stream.encodings.ocsf import alert_record
 from stream.pipeline import Detector, Normaliser
 from stream.records import TopicPartition
@@ -21,10 +22,12 @@ class NormaliseStage:
     Args:
         normaliser: turns gateway logs into calls.
         topics: names of the output topics.
+        limit: of its dead letters.
     """
 
-    def __init__(self, normaliser: Normaliser, topics: TopicsSettings) -> None:
+    def __init__(self, normaliser: Normaliser, topics: TopicsSettings, limit: DeadLetterWindow) -> None:
         self.normaliser = normaliser
+        self.limit = limit
         self._topics = topics
 
     def assign(self, names: Iterable[TopicPartition]) -> None:
@@ -34,8 +37,9 @@ class NormaliseStage:
         """Return nothing more to do."""
         return Batch()
 
-    def drop(self, names: Iterable[TopicPartition]) -> None:
-        """Do nothing."""
+    def drop(self, names: Iterable[TopicPartition]) -> None:  # noqa: ARG002 -- the protocol's signature
+        """Count dead letters anew: the partitions' records may come back."""
+        self.limit.clear()
 
     def encode(self, batch: Batch) -> list[Outgoing]:
         """Return the calls and dead letters of a batch as records."""
@@ -53,10 +57,14 @@ class DetectStage:
         detector: the pipeline and its state.
         topics: names of the output topics.
         schema: the feature schema, to name the features.
+        limit: of its dead letters.
     """
 
-    def __init__(self, detector: Detector, topics: TopicsSettings, schema: FeatureSchema) -> None:
+    def __init__(
+        self, detector: Detector, topics: TopicsSettings, schema: FeatureSchema, limit: DeadLetterWindow
+    ) -> None:
         self.detector = detector
+        self.limit = limit
         self._topics = topics
         self._schema = schema
 
@@ -72,6 +80,7 @@ class DetectStage:
     def drop(self, names: Iterable[TopicPartition]) -> None:
         """Forget the partitions; what they would lead to must not be published by this worker."""
         self.detector.release(names, CloseReason.REVOKED)
+        self.limit.clear()
 
     def encode(self, batch: Batch) -> list[Outgoing]:
         """Return the alerts, vectors and dead letters of a batch as records."""

@@ -10,6 +10,7 @@ from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from stream.errors import SettingsError
+from stream.sections.dead_letters import DeadLettersSettings
 from stream.sections.detection import AlertsSettings, DegreesSettings, ModelSettings, RoutesSettings, SessionsSettings
 from stream.sections.fields import read_text, setting
 from stream.sections.kafka import DeliverySettings, InputSettings, KafkaSettings, TopicsSettings
@@ -49,6 +50,9 @@ class Settings(BaseSettings):
     alerts: AlertsSettings = setting(AlertsSettings(), "table", "What becomes an alert, and what it says.")
     delivery: DeliverySettings = setting(
         DeliverySettings(), "table", "What is guaranteed, and how often it is paid for."
+    )
+    dead_letters: DeadLettersSettings = setting(
+        DeadLettersSettings(), "table", "How many records may be unusable before a worker stops."
     )
     web: WebSettings = setting(WebSettings(), "table", "The web server.")
     log: LogSettings = setting(LogSettings(), "table", "The log.")

@@ -5,6 +5,7 @@ from collections import Counter
 from featurizer.features import ACCESS_BEHAVIOUR_V1
 from stream.batches import Batch
 from stream.clock import now_ms
+from stream.dead_letter_limit import DeadLetterPolicy, DeadLetterWindow
 from stream.pipeline import Normaliser
 from stream.roles import DetectStage, NormaliseStage
 from stream.sections.kafka import TopicsSettings
@@ -14,8 +15,12 @@ from tests.records import CALLS, LOGS, NOW, OTHER, Made, call_record, decode_wor
 TOPICS = TopicsSettings()
 
 
+def limit() -> DeadLetterWindow:
+    return DeadLetterWindow(DeadLetterPolicy(), "role")
+
+
 def detecting(topics: TopicsSettings = TOPICS) -> DetectStage:
-    return DetectStage(make_detector(CALLS), topics, ACCESS_BEHAVIOUR_V1)
+    return DetectStage(make_detector(CALLS), topics, ACCESS_BEHAVIOUR_V1, limit())
 
 
 def scored(stage: DetectStage) -> Batch:
@@ -27,7 +32,7 @@ def scored(stage: DetectStage) -> Batch:
 
 
 def test_normalising_writes_calls_and_dead_letters() -> None:
-    stage = NormaliseStage(Normaliser({"logs": decode_words}), TOPICS)
+    stage = NormaliseStage(Normaliser({"logs": decode_words}), TOPICS, limit())
     batch = stage.normaliser.normalise([Made(b"%d ann /a\n? x\n%d bob /b" % (NOW, NOW), 7, LOGS)])
     assert [(own.topic, own.key) for own in stage.encode(batch)] == [
         (TOPICS.api_calls, b"ann"),
@@ -37,7 +42,7 @@ def test_normalising_writes_calls_and_dead_letters() -> None:
 
 
 def test_a_backlog_is_stamped_so_that_retention_does_not_delete_it_unread() -> None:
-    stage = NormaliseStage(Normaliser({"logs": decode_words}), TOPICS)
+    stage = NormaliseStage(Normaliser({"logs": decode_words}), TOPICS, limit())
     fresh = now_ms()
     records = [Made(b"%d ann /a" % time, at, LOGS, time) for at, time in enumerate((1_500_000_000_000, fresh))]
     old, new = stage.encode(stage.normaliser.normalise(records))
@@ -77,7 +82,7 @@ def test_partitions_that_are_lost_are_forgotten_without_a_word() -> None:
 
 
 def test_normalising_keeps_nothing_of_a_partition() -> None:
-    stage = NormaliseStage(Normaliser({}), TOPICS)
+    stage = NormaliseStage(Normaliser({}), TOPICS, limit())
     stage.assign([LOGS])
     assert stage.release([LOGS]) == Batch()
     stage.drop([LOGS])
