@@ -35,6 +35,8 @@ LIVELY: Mapping[str, object] = {
     "sessions.linger_s": 0.2,
     "sessions.idle_after_s": 0.5,
     "sessions.first_vector_calls": 4,
+    # An outage is longer than a session's gap then, and every seventh call is late after it.
+    "dead_letters.limit_share": 1,
 }
 """Limits for clients that pause for a second instead of half an hour."""
 

@@ -154,7 +154,7 @@ def test_a_defect_in_an_agent_ends_the_worker(role: str, step: str, kafka: Kafka
 @pytest.mark.parametrize("role", ["normalise", "detect"])
 def test_a_topic_full_of_garbage_ends_the_worker(role: str, kafka: Kafka, tmp_path: Path) -> None:
     """Calls that came before are not held up; of the garbage nothing is committed, so that it is read again."""
-    gatewatch = deploy(kafka, tmp_path)
+    gatewatch = deploy(kafka, tmp_path, dead_letters__limit_share=0.05)
     topic = gatewatch.logs if role == "normalise" else gatewatch.api_calls
     producer = gatewatch.producer()
     with gatewatch.worker(role) as worker:
