@@ -20,7 +20,7 @@ FORM = 1
 """Version of the packed form; the first byte of each."""
 
 SESSION_BYTES = 1000
-"""Memory of an open session of 30 calls, all in, when one in ten is at work: 850 measured by tests.benchmarks.memory."""
+"""Memory of an open session of 30 calls, all in, one in ten at work: 850 measured by tests.benchmarks.memory."""
 
 FINGERPRINT_BYTES = 8
 

@@ -7,6 +7,8 @@ from typing import Any
 import faust
 from faust.types import ChannelT, StreamT
 
+from stream.batches import Batch
+from stream.dead_letter_limit import DeadLetterWindow
 from stream.intake import Work
 from stream.outbox import Outbox
 from stream.roles import DetectStage, NormaliseStage
@@ -19,12 +21,14 @@ def add_normalise_agent(app: faust.App, stage: NormaliseStage, outbox: Outbox, t
     """Add the agent that turns gateway logs into calls; return how to give it work."""
     channel = app.channel(maxsize=1)
     duration = telemetry.stage_duration.labels("normalise")
+    count = _counting(stage.limit, telemetry)
 
     @app.agent(channel, name="normalise")
     async def normalise(works: StreamT[Work]) -> None:
         async for work in works:
             with answering(work), duration.time():
                 work.batch = stage.normaliser.normalise(work.records)
+                count(work.batch)
                 outbox.put(work.batch)
             work.done.set_result(None)
 
@@ -38,6 +42,7 @@ def add_detect_agents(app: faust.App, stage: DetectStage, outbox: Outbox, teleme
     detector = stage.detector
     sessionizing = telemetry.stage_duration.labels("sessionize")
     scoring = telemetry.stage_duration.labels("score")
+    count = _counting(stage.limit, telemetry)
 
     @app.agent(calls, name="sessionize")
     async def sessionize(works: StreamT[Work]) -> None:
@@ -52,6 +57,7 @@ def add_detect_agents(app: faust.App, stage: DetectStage, outbox: Outbox, teleme
         async for work in works:
             with answering(work), scoring.time():
                 detector.score(work.batch)
+                count(work.batch)
                 outbox.put(work.batch)
             work.done.set_result(None)
 
@@ -66,6 +72,20 @@ def answering(work: Work) -> Iterator[None]:
     except Exception as error:
         work.done.set_exception(error)
         raise
+
+
+def _counting(limit: DeadLetterWindow, telemetry: Telemetry) -> Callable[[Batch], None]:
+    """Return what counts a batch's dead letters, and raises when they are too many."""
+    share = telemetry.dead_letter_share.labels(limit.role)
+    telemetry.dead_letter_share_limit.labels(limit.role).set(limit.policy.share)
+
+    def count(batch: Batch) -> None:
+        try:
+            limit.add(batch)
+        finally:
+            share.set(limit.share)
+
+    return count
 
 
 def _sender(channel: ChannelT[Any]) -> Send:

@@ -16,6 +16,7 @@ from scorer.bundle import ModelBundle
 from stream import assembly
 from stream.agents import Send, add_detect_agents, add_normalise_agent
 from stream.cycle import Delivery, Flushes, Transactions
+from stream.dead_letter_limit import DeadLetterWindow
 from stream.degree_feed import DegreeFeed
 from stream.errors import SettingsError
 from stream.intake import Intake, Stage
@@ -104,10 +105,12 @@ def add_legs(app: App, settings: Settings, bundle: ModelBundle, role: Role, tele
         SettingsError: routes, librdkafka properties or the frozen degree table are wrong.
     """
     legs = []
+    policy = assembly.dead_letter_policy(settings)
     committed = Recorder(telemetry, settings.sessions.max_edges).committed
     unkeyed = [entry.topic for entry in settings.inputs if not entry.keyed]
     if Role.NORMALISE in role.parts and unkeyed:
-        normalise = NormaliseStage(assembly.normaliser(settings), settings.topics)
+        limit = DeadLetterWindow(policy, Role.NORMALISE)
+        normalise = NormaliseStage(assembly.normaliser(settings), settings.topics, limit)
         outbox = Outbox(_delivery(settings, Role.NORMALISE), normalise.encode, committed, _interval_s(settings))
         send = add_normalise_agent(app, normalise, outbox, telemetry)
         legs.append(Leg(Role.NORMALISE, _intake(settings, Role.NORMALISE, unkeyed, send, normalise, outbox), normalise))
@@ -115,7 +118,8 @@ def add_legs(app: App, settings: Settings, bundle: ModelBundle, role: Role, tele
         judge = assembly.make_judge(settings, bundle, TimedJudge)
         judge.telemetry = telemetry
         decoders = assembly.detect_decoders(settings)
-        detect = _detect_stage(settings, assembly.detector(settings, judge, decoders))
+        limit = DeadLetterWindow(policy, Role.DETECT)
+        detect = _detect_stage(settings, assembly.detector(settings, judge, decoders), limit)
         outbox = Outbox(_delivery(settings, Role.DETECT), detect.encode, committed, _interval_s(settings))
         send = add_detect_agents(app, detect, outbox, telemetry)
         recovery = _recovery(settings, detect, telemetry)
@@ -127,10 +131,16 @@ def add_legs(app: App, settings: Settings, bundle: ModelBundle, role: Role, tele
     return legs
 
 
-def _detect_stage(settings: Settings, detector: Detector) -> DetectStage:
+def _detect_stage(settings: Settings, detector: Detector, limit: DeadLetterWindow) -> DetectStage:
     own = settings.state
-    policy = CheckpointPolicy(own.checkpoint_interval_s, own.checkpoint_records)
-    return DetectStage(detector, settings.topics, assembly.SCHEMA, assembly.session_policy(settings), policy)
+    return DetectStage(
+        detector,
+        settings.topics,
+        assembly.SCHEMA,
+        sessions=assembly.session_policy(settings),
+        policy=CheckpointPolicy(own.checkpoint_interval_s, own.checkpoint_records),
+        limit=limit,
+    )
 
 
 def _recovery(settings: Settings, stage: DetectStage, telemetry: Telemetry) -> Recovery:

@@ -17,6 +17,7 @@ from scorer.judge import Judge
 from stream.adapters import decoder
 from stream.batches import Decode
 from stream.bundles import read_bundle
+from stream.dead_letter_limit import DeadLetterPolicy
 from stream.errors import CommandError, ExitCode, SettingsError
 from stream.openapi import read_openapi
 from stream.pipeline import Detector, Normaliser, Sessionizer
@@ -82,6 +83,12 @@ def alert_policy(settings: Settings) -> AlertPolicy:
         high=own.severity.high,
         critical=own.severity.critical,
     )
+
+
+def dead_letter_policy(settings: Settings) -> DeadLetterPolicy:
+    """Return the limit of dead letters."""
+    own = settings.dead_letters
+    return DeadLetterPolicy(share=own.limit_share, window=own.limit_window_records, minimum=own.limit_minimum)
 
 
 def route_templates(settings: Settings) -> RouteTemplates:

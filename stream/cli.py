@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "train": Entry("stream.commands.train", "train", "Train a model bundle."),
     "topics": Entry("stream.commands.topics", "app", "Make or check the Kafka topics."),
+    "dead-letters": Entry("stream.commands.dead_letters", "app", "Look at dead letters, or feed them back."),
     "config": Entry("stream.commands.config", "app", "Show or check the settings."),
 }
 """Every command: a function that typer can read, or a Typer with commands of its own."""

@@ -9,6 +9,7 @@ from featurizer.session import SessionPolicy
 from stream.batches import Batch, PartitionState
 from stream.checkpoints import Snapshot, StateTopics, checkpoint, mark_record, restore_tables
 from stream.clock import now_ms
+from stream.dead_letter_limit import DeadLetterWindow
 from stream.encodings.ocsf import alert_record
 from stream.pipeline import Detector, Normaliser
 from stream.records import Record, TopicPartition
@@ -24,10 +25,12 @@ class NormaliseStage:
     Args:
         normaliser: turns gateway logs into calls.
         topics: names of the output topics.
+        limit: of its dead letters.
     """
 
-    def __init__(self, normaliser: Normaliser, topics: TopicsSettings) -> None:
+    def __init__(self, normaliser: Normaliser, topics: TopicsSettings, limit: DeadLetterWindow) -> None:
         self.normaliser = normaliser
+        self.limit = limit
         self._topics = topics
 
     def assign(self, names: Iterable[TopicPartition]) -> None:
@@ -37,8 +40,9 @@ class NormaliseStage:
         """Return nothing more to do."""
         return Batch()
 
-    def drop(self, names: Iterable[TopicPartition]) -> None:
-        """Do nothing."""
+    def drop(self, names: Iterable[TopicPartition]) -> None:  # noqa: ARG002 -- the protocol's signature
+        """Count dead letters anew: the partitions' records may come back."""
+        self.limit.clear()
 
     def checkpoint(self, batch: Batch, now_s: float) -> Batch:  # noqa: ARG002 -- the protocol's signature
         """Return nothing to keep."""
@@ -80,17 +84,21 @@ class DetectStage:
         schema: the feature schema, to name the features.
         sessions: limits of sessions.
         policy: when to make checkpoints.
+        limit: of its dead letters.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the parts of a stage, each named at the call
         self,
         detector: Detector,
         topics: TopicsSettings,
         schema: FeatureSchema,
+        *,
         sessions: SessionPolicy,
         policy: CheckpointPolicy,
+        limit: DeadLetterWindow,
     ) -> None:
         self.detector = detector
+        self.limit = limit
         self._topics = topics
         self._schema = schema
         self._sessions = sessions
@@ -143,11 +151,18 @@ class DetectStage:
             state = self.detector.partitions.get(name)
             if state is not None and state.live and state.offset + 1 > max(0, state.checkpointed):
                 self._save(state, batch)
-        self.drop(names)
+        self._forget(names)
         return batch
 
     def drop(self, names: Iterable[TopicPartition]) -> None:
-        """Forget partitions; what they would lead to must not be published by this worker."""
+        """Forget partitions; what they would lead to must not be published by this worker.
+
+        Dead letters are counted anew: the partitions' records may come back.
+        """
+        self._forget(names)
+        self.limit.clear()
+
+    def _forget(self, names: Iterable[TopicPartition]) -> None:
         for name in names:
             self.detector.release([name])
             self._saved_s.pop(name, None)

@@ -10,6 +10,7 @@ from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from stream.errors import SettingsError
+from stream.sections.dead_letters import DeadLettersSettings
 from stream.sections.detection import AlertsSettings, DegreesSettings, ModelSettings, RoutesSettings, SessionsSettings
 from stream.sections.fields import read_text, setting
 from stream.sections.kafka import DeliverySettings, InputSettings, KafkaSettings, StateSettings, TopicsSettings
@@ -51,6 +52,9 @@ class Settings(BaseSettings):
         DeliverySettings(), "table", "What is guaranteed, and how often it is paid for."
     )
     state: StateSettings = setting(StateSettings(), "table", "How state is made durable.")
+    dead_letters: DeadLettersSettings = setting(
+        DeadLettersSettings(), "table", "How many records may be unusable before a worker stops."
+    )
     web: WebSettings = setting(WebSettings(), "table", "The web server.")
     log: LogSettings = setting(LogSettings(), "table", "The log.")
 

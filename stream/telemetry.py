@@ -101,6 +101,18 @@ class Telemetry:
     dead_letters = counter(
         "gatewatch_dead_letters", "records", "Records, or parts, that could not be used.", Label("reason", Reason)
     )
+    dead_letter_share = gauge(
+        "gatewatch_dead_letter_share",
+        "share",
+        "Dead letters among the last records of a role (dead_letters.limit_window_records).",
+        Label("role"),
+    )
+    dead_letter_share_limit = gauge(
+        "gatewatch_dead_letter_share_limit",
+        "share",
+        "The share above which the worker stops (dead_letters.limit_share); 1 is no limit.",
+        Label("role"),
+    )
     late_calls = counter("gatewatch_late_calls", "calls", "Calls that came after their session had ended.")
     duplicate_calls = counter("gatewatch_duplicate_calls", "calls", "Calls dropped as exact duplicates.")
     caps_reached = counter(

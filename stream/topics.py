@@ -55,6 +55,15 @@ class Topics:
         """
         return set(self._metadata())
 
+    def partitions(self, name: str) -> list[int]:
+        """Return the partitions of a topic; none when there is no such topic.
+
+        Raises:
+            CommandError: as ``names``.
+        """
+        found = self._metadata().get(name)
+        return [] if found is None else sorted(found.partitions)
+
     def describe(self, names: Iterable[str]) -> dict[str, TopicState]:
         """Return the state of those of the topics that exist.
 

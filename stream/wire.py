@@ -11,10 +11,12 @@ import msgspec
 from featurizer.calls import ApiCall, encode_call
 from featurizer.features import FeatureSchema, FeatureVector, Occasion
 from scorer.verdicts import Verdict
-from stream.dead_letters import MAX_KEY_BYTES, MAX_ORIGINAL_BYTES, DeadLetter
+from stream.dead_letters import MAX_KEY_BYTES, MAX_ORIGINAL_BYTES, DeadLetter, Reason
 from stream.records import EPOCH_2000
 
 Headers = Sequence[tuple[str, str | bytes]]
+Stored = Sequence[tuple[str, str | bytes | None]]
+"""Headers of a record as they are read; one that another program wrote may have no value."""
 
 JSON_HEADERS: Headers = (("content-type", "application/json"),)
 
@@ -150,6 +152,44 @@ def dead_letter_record(topic: str, letter: DeadLetter) -> Outgoing:
         headers.append(("gatewatch.truncated-from", str(len(letter.original))))
     key = letter.key if letter.key is None or len(letter.key) <= MAX_KEY_BYTES else None
     return Outgoing(topic, key, letter.original[:MAX_ORIGINAL_BYTES], headers=headers)
+
+
+class StoredDeadLetter(NamedTuple):
+    """A dead letter as its topic holds it.
+
+    Attributes:
+        letter: the dead letter; its ``original`` may be cut.
+        truncated_from: size of the original in bytes when it is cut; None when it is whole.
+    """
+
+    letter: DeadLetter
+    truncated_from: int | None
+
+
+def decode_dead_letter(key: bytes | None, value: bytes | None, headers: Stored | None) -> StoredDeadLetter:
+    """Return the dead letter of a record that ``dead_letter_record`` made.
+
+    Raises:
+        ValueError: it is no such record.
+    """
+    given = [(name, text) for name, text in headers or () if text is not None]
+    said = {name: text.decode() if isinstance(text, bytes) else text for name, text in given}
+    try:
+        letter = DeadLetter(
+            reason=Reason(said["gatewatch.reason"]),
+            detail=said["gatewatch.detail"],
+            topic=said["gatewatch.topic"],
+            partition=int(said["gatewatch.partition"]),
+            offset=int(said["gatewatch.offset"]),
+            timestamp=int(said["gatewatch.timestamp"]),
+            original=value or b"",
+            key=key,
+            index=int(said["gatewatch.index"]) if "gatewatch.index" in said else None,
+        )
+    except KeyError as error:
+        raise ValueError(f"no header {error}") from None
+    cut = said.get("gatewatch.truncated-from")
+    return StoredDeadLetter(letter, None if cut is None else int(cut))
 
 
 @cache

@@ -49,6 +49,12 @@ class Worker:
         return all(leg.intake.ready for leg in self.legs)
 
     @property
+    def explanation(self) -> CommandError | None:
+        """The error that a role stopped on, if it says by itself what to do."""
+        reasons = (leg.intake.crash_reason for leg in self.legs)
+        return next((reason for reason in reasons if isinstance(reason, CommandError)), None)
+
+    @property
     def lag(self) -> int:
         """Records not yet read, over all assigned partitions."""
         return sum(sum(leg.intake.lags().values()) for leg in self.legs)

@@ -14,9 +14,12 @@ from scorer.judge import Judge
 from scorer.verdicts import Readiness, Verdict
 from stream.adapters import Decoded, Reject
 from stream.batches import Decode
+from stream.dead_letter_limit import DeadLetterPolicy, DeadLetterWindow
 from stream.dead_letters import Reason
 from stream.pipeline import Detector
 from stream.records import TopicPartition
+from stream.roles import CheckpointPolicy, DetectStage
+from stream.sections.kafka import TopicsSettings
 from tests.alerting import MANY, PLAIN
 from tests.model_factory import make_bundle
 
@@ -24,6 +27,7 @@ NOW = 1_700_000_000_000
 CALLS = TopicPartition("calls", 0)
 OTHER = TopicPartition("calls", 1)
 LOGS = TopicPartition("logs", 0)
+SESSIONS = SessionPolicy(gap=1000, lateness=0, linger=0, quiet=500)
 
 
 class Made(NamedTuple):
@@ -131,7 +135,7 @@ def make_detector(
     detector = Detector(
         {"calls": None, "logs": decode_words} if decoders is None else decoders,
         judge=judge or plain_judge(),
-        sessions=sessions or SessionPolicy(gap=1000, lateness=0, linger=0, quiet=500),
+        sessions=sessions or SESSIONS,
         alerts=alerts or AlertPolicy(),
         schema=ACCESS_BEHAVIOUR_V1,
         frozen=frozen,
@@ -140,3 +144,20 @@ def make_detector(
     for name in assigned or (CALLS,):
         detector.assign(name)
     return detector
+
+
+def detect_stage(
+    topics: TopicsSettings | None = None,
+    sessions: SessionPolicy = SESSIONS,
+    limit: DeadLetterWindow | None = None,
+    detector: Detector | None = None,
+) -> DetectStage:
+    """Return the role detect; it makes a checkpoint every ten seconds or thousand records."""
+    return DetectStage(
+        detector or make_detector(sessions=sessions),
+        topics or TopicsSettings(),
+        ACCESS_BEHAVIOUR_V1,
+        sessions=sessions,
+        policy=CheckpointPolicy(interval_s=10, records=1000),
+        limit=limit or DeadLetterWindow(DeadLetterPolicy(), "detect"),
+    )

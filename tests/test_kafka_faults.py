@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from featurizer.calls import decode_call
+from featurizer.calls import ApiCall, decode_call, encode_call
+from stream.clock import now_ms
 from tests.kafka_broker import free_port
 from tests.kafka_fixture import Kafka
 from tests.kafka_workers import LIVELY, PARTITIONS, Gatewatch, Load, alarmed, wait_for
@@ -149,6 +150,35 @@ def test_a_defect_in_an_agent_ends_the_worker(role: str, step: str, kafka: Kafka
     topic = gatewatch.logs if role == "normalise" else gatewatch.api_calls
     assert sum(gatewatch.committed(role, topic).values()) == 0
     assert gatewatch.members(role) == 0, "it left the group, so that the next worker need not wait"
+
+
+@pytest.mark.parametrize("role", ["normalise", "detect"])
+def test_a_topic_full_of_garbage_ends_the_worker(role: str, kafka: Kafka, tmp_path: Path) -> None:
+    """Calls that came before are not held up; of the garbage nothing is committed, so that it is read again."""
+    gatewatch = deploy(kafka, tmp_path)
+    topic = gatewatch.logs if role == "normalise" else gatewatch.api_calls
+    producer = gatewatch.producer()
+    with gatewatch.worker(role) as worker:
+        worker.wait_ready()
+        for at in range(1000):
+            producer.produce(topic, encode_call(ApiCall(now_ms(), f"ann-{at}", "GET /a")), f"ann-{at}")
+        assert producer.flush(10) == 0
+        gatewatch.wait_until_read(role, topic)
+        before = gatewatch.committed(role, topic)
+        assert worker.metric("gatewatch_dead_letter_share", role=role) == 0
+        assert worker.metric("gatewatch_dead_letter_share_limit", role=role) == 0.05
+        # In one batch, as after a deploy: to one partition, in one request.
+        for _ in range(200):
+            producer.produce(topic, b"no call", b"nobody", partition=0)
+        assert producer.flush(10) == 0
+        assert worker.process.wait(30) == 1
+    errors = worker.output().rpartition("error: ")[2]
+    assert f"records of the role {role} are dead letters, and the limit is 5 %" in errors
+    assert "undecodable; for example " in errors
+    assert "next: correct the gateway's log format or the settings" in errors
+    assert gatewatch.committed(role, topic) == before
+    assert gatewatch.read(gatewatch.dead_letters) == []
+    assert gatewatch.members(role) == 0
 
 
 @pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])

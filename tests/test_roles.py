@@ -5,25 +5,27 @@ from collections.abc import Iterable
 import msgspec
 
 from featurizer.features import ACCESS_BEHAVIOUR_V1
-from featurizer.session import SessionPolicy
 from stream.batches import Batch
 from stream.checkpoints import Restoration, Snapshot, restore_sessions
 from stream.clock import now_ms
+from stream.dead_letter_limit import DeadLetterPolicy, DeadLetterWindow
 from stream.pipeline import Normaliser
 from stream.records import TopicPartition
-from stream.roles import CheckpointPolicy, DetectStage, NormaliseStage
+from stream.roles import DetectStage, NormaliseStage
 from stream.sections.kafka import TopicsSettings
 from stream.wire import Outgoing, decode_vector
-from tests.records import CALLS, LOGS, NOW, OTHER, Made, call_record, decode_words, make_detector
+from tests.records import CALLS, LOGS, NOW, OTHER, SESSIONS, Made, call_record, decode_words, detect_stage
 
 TOPICS = TopicsSettings()
-SESSIONS = SessionPolicy(gap=1000, lateness=0, linger=0, quiet=500)
+
+
+def normalising() -> NormaliseStage:
+    limit = DeadLetterWindow(DeadLetterPolicy(), "normalise")
+    return NormaliseStage(Normaliser({"logs": decode_words}), TOPICS, limit)
 
 
 def detecting(topics: TopicsSettings = TOPICS) -> DetectStage:
-    stage = DetectStage(
-        make_detector(), topics, ACCESS_BEHAVIOUR_V1, SESSIONS, CheckpointPolicy(interval_s=10, records=1000)
-    )
+    stage = detect_stage(topics)
     begin(stage, CALLS)
     return stage
 
@@ -51,7 +53,9 @@ def scored(stage: DetectStage) -> Batch:
 
 
 def test_normalising_writes_calls_and_dead_letters() -> None:
-    stage = NormaliseStage(Normaliser({"logs": decode_words}), TOPICS)
+    stage = NormaliseStage(
+        Normaliser({"logs": decode_words}), TOPICS, DeadLetterWindow(DeadLetterPolicy(), "normalise")
+    )
     batch = stage.normaliser.normalise([Made(b"%d ann /a\n? x\n%d bob /b" % (NOW, NOW), 7, LOGS)])
     assert [(own.topic, own.key) for own in stage.encode(batch)] == [
         (TOPICS.api_calls, b"ann"),
@@ -61,7 +65,9 @@ def test_normalising_writes_calls_and_dead_letters() -> None:
 
 
 def test_a_backlog_is_stamped_so_that_retention_does_not_delete_it_unread() -> None:
-    stage = NormaliseStage(Normaliser({"logs": decode_words}), TOPICS)
+    stage = NormaliseStage(
+        Normaliser({"logs": decode_words}), TOPICS, DeadLetterWindow(DeadLetterPolicy(), "normalise")
+    )
     fresh = now_ms()
     records = [Made(b"%d ann /a" % time, at, LOGS, time) for at, time in enumerate((1_500_000_000_000, fresh))]
     old, new = stage.encode(stage.normaliser.normalise(records))
@@ -167,9 +173,7 @@ class TestCheckpoints:
         assert kept.meta is not None
         assert kept.meta.policy == SESSIONS
         longer = msgspec.structs.replace(SESSIONS, gap=2000)
-        after = DetectStage(
-            make_detector(), TOPICS, ACCESS_BEHAVIOUR_V1, longer, CheckpointPolicy(interval_s=10, records=1000)
-        )
+        after = detect_stage(TOPICS, longer)
         begin(after, CALLS, kept, start=9)
         made = after.checkpoint(Batch(), now_s=0)
         again = snapshot_of([*first.checkpoint, *made.checkpoint])
@@ -192,6 +196,6 @@ def more(stage: DetectStage) -> None:
 
 
 def test_normalising_keeps_nothing_of_a_partition() -> None:
-    stage = NormaliseStage(Normaliser({}), TOPICS)
+    stage = normalising()
     assert stage.release([LOGS]) == Batch()
     stage.drop([LOGS])

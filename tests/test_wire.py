@@ -19,6 +19,7 @@ from stream.wire import (
     call_record,
     client_key,
     dead_letter_record,
+    decode_dead_letter,
     decode_vector,
     product_version,
     vector_record,
@@ -221,3 +222,44 @@ def test_a_dead_letter_that_fits_is_whole() -> None:
     record = dead_letter_record("dead-letters", letter)
     assert (record.value, record.key) == (letter.original, b"k")
     assert "gatewatch.truncated-from" not in dict(record.headers)
+
+
+letters = st.builds(
+    DeadLetter,
+    reason=st.sampled_from(Reason),
+    detail=text,
+    topic=text,
+    partition=st.integers(0, 1000),
+    offset=st.integers(0, 2**63 - 1),
+    timestamp=times,
+    original=st.binary(max_size=100),
+    key=st.none() | st.binary(max_size=100),
+    index=st.none() | st.integers(0, 1000),
+)
+
+
+@given(letters)
+def test_a_dead_letter_comes_back_as_it_was(letter: DeadLetter) -> None:
+    record = dead_letter_record("dead-letters", letter)
+    headers = [(name, value.encode() if isinstance(value, str) else value) for name, value in record.headers]
+    assert decode_dead_letter(record.key, record.value, headers) == (letter, None)
+
+
+def test_a_cut_dead_letter_comes_back_with_its_size() -> None:
+    letter = DeadLetter(Reason.UNDECODABLE, "", "t", 0, 0, -1, b"x" * (MAX_ORIGINAL_BYTES + 1))
+    record = dead_letter_record("dead-letters", letter)
+    stored = decode_dead_letter(record.key, record.value, record.headers)
+    assert (len(stored.letter.original), stored.truncated_from) == (MAX_ORIGINAL_BYTES, MAX_ORIGINAL_BYTES + 1)
+
+
+@pytest.mark.parametrize(
+    "change", [{"gatewatch.reason": "of a later version"}, {"gatewatch.offset": b"\xff"}, {"gatewatch.topic": None}]
+)
+def test_a_record_of_another_program_is_no_dead_letter(change: dict[str, Any]) -> None:
+    headers: dict[str, Any] = dict(
+        dead_letter_record("d", DeadLetter(Reason.UNDECODABLE, "", "t", 0, 0, -1, b"")).headers
+    )
+    with pytest.raises(ValueError, match=r"."):
+        decode_dead_letter(None, b"", list((headers | change).items()))
+    with pytest.raises(ValueError, match=r"no header 'gatewatch\.reason'"):
+        decode_dead_letter(None, None, None)

@@ -76,7 +76,7 @@ def demo(  # noqa: PLR0913 -- one parameter per flag
     traffic = director.finish()
     subscriber.stop()
     if code or traffic is None:
-        raise CommandError("the worker stopped on an error", "the log above says which")
+        raise worker.explanation or CommandError("the worker stopped on an error", "the log above says which")
     summary = summarise(traffic, subscriber.alerts, closed_sessions(worker))
     if json:
         print_json(asdict(summary))

@@ -63,5 +63,8 @@ def run(  # noqa: PLR0913 -- one parameter per flag
     require_topics(settings, role.parts)
     model = assembly.model_bundle(settings)
     log.info("model", uid=model.uid, trained_on=model.manifest.trained_on)
-    if code := run_until_stopped(assemble(settings, model, role)):
-        raise CommandError("the worker stopped on an error", "the log above says which", exit_code=code)
+    worker = assemble(settings, model, role)
+    if code := run_until_stopped(worker):
+        raise worker.explanation or CommandError(
+            "the worker stopped on an error", "the log above says which", exit_code=code
+        )
