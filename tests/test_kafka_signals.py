@@ -1,0 +1,63 @@
+"""What signals do to a worker."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from stream.bundles import write_bundle
+from tests.kafka_fixture import Kafka
+from tests.kafka_workers import Gatewatch, wait_for
+from tests.model_factory import make_bundle
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(120)]
+
+
+def test_a_second_signal_ends_a_worker_at_once(kafka: Kafka, tmp_path: Path) -> None:
+    """The first one waits for brokers that are gone."""
+    gatewatch = Gatewatch(kafka, tmp_path)
+    gatewatch.create_topics()
+    with gatewatch.worker("detect") as worker:
+        worker.wait_ready()
+        producer = gatewatch.producer()
+        kafka.kill()
+        worker.process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        ended_early = worker.process.poll()
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(5) in {0, 1}
+        assert ended_early is not None or "a second signal" in worker.output()
+        assert producer.flush(0) == 0
+
+
+def test_a_shutdown_that_hangs_has_an_end(kafka: Kafka, tmp_path: Path) -> None:
+    gatewatch = Gatewatch(kafka, tmp_path, {"delivery.shutdown_timeout_s": 1})
+    gatewatch.create_topics()
+    hang = "from stream.reader import Reader\nasync def forever(_):\n    import asyncio\n    await asyncio.sleep(900)\n"
+    with gatewatch.worker("detect", before=hang + "Reader.close = forever") as worker:
+        worker.wait_ready()
+        began = time.monotonic()
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(30) == 1
+        assert time.monotonic() - began < 20
+    assert "stopping took longer than 11 s" in worker.output()
+
+
+def test_sighup_reloads_the_model_and_a_broken_one_changes_nothing(kafka: Kafka, tmp_path: Path) -> None:
+    bundle = tmp_path / "model"
+    write_bundle(bundle, make_bundle(threshold_open=0.5).to_files())
+    gatewatch = Gatewatch(kafka, tmp_path, {"model.bundle": str(bundle)})
+    gatewatch.create_topics()
+    other = make_bundle(threshold_open=0.25)
+    with gatewatch.worker("detect") as worker:
+        worker.wait_ready()
+        assert worker.metric("gatewatch_model_info", uid=other.uid) == 0
+        write_bundle(bundle, other.to_files())
+        worker.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: worker.metric("gatewatch_model_info", uid=other.uid) == 1, "the other model")
+        (bundle / "ensemble.npz").write_bytes(b"broken")
+        worker.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: worker.metric("gatewatch_model_reloads_total", result="refused") == 1, "a refusal")
+        assert worker.metric("gatewatch_model_info", uid=other.uid) == 1
+        assert worker.stop() == 0
