@@ -100,7 +100,7 @@ class Run:
 
 def published(world: World, topic: str, name: TopicPartition) -> list[Published]:
     """Return what was published of a partition, in order."""
-    return [own.about for own in world.log.at(topic).read() if own.about is not None and own.about.name == name]
+    return [own.about for own in world.log.at(topic).committed() if own.about is not None and own.about.name == name]
 
 
 def require_exactly_once(world: World, name: TopicPartition) -> None:

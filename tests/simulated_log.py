@@ -63,12 +63,14 @@ class Partition:
         waiting = (entry.offset for entry in self.entries if entry.transaction.phase is Phase.OPEN)
         return next(waiting, self.end)
 
+    def committed(self) -> Iterator[Entry]:
+        """Yield the committed records, also those that cannot be read yet."""
+        return (entry for entry in self.entries if entry.transaction.phase is Phase.COMMITTED)
+
     def read(self, begin: int = 0) -> Iterator[Entry]:
         """Yield the committed records from an offset on, as far as a reader gets."""
         end = self.stable()
-        for entry in self.entries:
-            if begin <= entry.offset < end and entry.transaction.phase is Phase.COMMITTED:
-                yield entry
+        return (entry for entry in self.committed() if begin <= entry.offset < end)
 
     def compact(self, below: int) -> None:
         """Keep the newest record of each key below an offset, and of deleted keys nothing."""

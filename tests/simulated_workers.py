@@ -28,6 +28,7 @@ from tests.simulated_log import SINGLE, Log, Phase, Transaction
 
 TOPICS = TopicsSettings()
 PARTITIONS = (CALLS, OTHER)
+OUTPUTS = (TOPICS.anomalies, TOPICS.features, TOPICS.dead_letters)
 META_KEY = b"\0m"
 """How the key of a checkpoint's last record ends."""
 
@@ -48,17 +49,21 @@ class Judged(NamedTuple):
     verdict: Verdict
 
 
-class Published(NamedTuple):
-    """What an output was encoded from, and all it rests on that may still be undone."""
+@dataclass(eq=False)
+class Published:
+    """What an output was encoded from, where in the log that was, and all it rests on that may still be undone."""
 
     what: object
     name: TopicPartition
+    offset: int
     rests_on: tuple[Event, ...]
     cycle: Cycle
+    overtaken: bool = False
+    """It was published, its offset not committed, and other limits took over before it was made again."""
 
     @property
     def void(self) -> bool:
-        return not all(event.durable for event in self.rests_on)
+        return self.overtaken or not all(event.durable for event in self.rests_on)
 
 
 @dataclass
@@ -79,6 +84,11 @@ class World:
     def settle(self, event: Event) -> None:
         event.durable = True
         self.events[event.name].append(event)
+        for topic in OUTPUTS:
+            for entry in self.log.at(topic).entries:
+                own = entry.about
+                if own is not None and own.name == event.name and own.offset >= event.position:
+                    own.overtaken = own.overtaken or event not in own.rests_on
 
 
 @dataclass(eq=False)
@@ -186,12 +196,14 @@ class Worker:
         filling = self.filling
         cycle = filling.cycle
         outgoing = self.stage.encode(batch)
-        alerts = [(own, TopicPartition(own.position.topic, own.position.partition)) for own in batch.alerts]
-        judged = zip(batch.samples, batch.verdicts, strict=True)
-        vectors = [(Judged(own.vector, verdict), own.state.name) for own, verdict in judged]
-        letters = [(own, TopicPartition(own.topic, own.partition)) for own in batch.dead_letters]
-        about: list[tuple[object, TopicPartition]] = [*alerts, *vectors, *letters]
-        filling.outputs += [Published(what, name, tuple(self._runs[name]), cycle) for what, name in about]
+        about: list[tuple[object, TopicPartition, int]] = []
+        for alert in batch.alerts:
+            where = alert.position
+            about.append((alert, TopicPartition(where.topic, where.partition), where.offset))
+        for own, verdict in zip(batch.samples, batch.verdicts, strict=True):
+            about.append((Judged(own.vector, verdict), own.state.name, own.offset))
+        about += [(own, TopicPartition(own.topic, own.partition), own.offset) for own in batch.dead_letters]
+        filling.outputs += [Published(what, name, at, tuple(self._runs[name]), cycle) for what, name, at in about]
         filling.outputs += [None] * (len(outgoing) - len(about))  # marks
         for at, record in enumerate(batch.checkpoint, len(cycle.checkpoints)):
             if (record.key or b"").endswith(META_KEY) and record.topic == TOPICS.state:
