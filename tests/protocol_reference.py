@@ -15,17 +15,15 @@ import msgspec
 from featurizer.degrees import DegreeSnapshot
 from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Occasion
 from featurizer.session import SessionPolicy
-from scorer.alerts import Alert, alert_kind
+from scorer.alerts import Alert
 from scorer.judge import Judge
 from scorer.verdicts import Verdict
 from stream.batches import Batch, MarkKey, Sample
-from stream.dead_letters import DeadLetter
 from stream.records import TopicPartition
 from tests.records import PlainJudge, make_detector, plain_judge
 from tests.simulated_workers import TOPICS, Event, Judged, Published, World
 
 LOCAL = [at for at, own in enumerate(ACCESS_BEHAVIOUR_V1.features) if not own.global_degree]
-Degrees = dict[str, int]
 
 
 def key_of(vector: FeatureVector) -> MarkKey:
@@ -181,7 +179,7 @@ def require_degrees(world: World, name: TopicPartition, degrees: DegreeSnapshot)
     vectors = published(world, TOPICS.features, name)
     alerted = {(id(own.cycle), _alert_key(own.what)) for own in alerts}
     last: dict[MarkKey, bool] = {}
-    ever = {own.what.session_id for own in alerts}  # type: ignore[attr-defined]
+    ever = {_alert_key(own.what)[0] for own in alerts}
     for own in vectors:
         judged: Any = own.what
         vector, key = judged.vector, key_of(judged.vector)
@@ -204,5 +202,3 @@ def require_degrees(world: World, name: TopicPartition, degrees: DegreeSnapshot)
 
 def _alert_key(what: Any) -> MarkKey:
     return (what.session_id, what.occasion, what.calls)
-
-
