@@ -8,6 +8,7 @@ import sys
 from random import Random
 from typing import Any, cast
 
+from stream.records import TopicPartition
 from tests.simulated_workers import PARTITIONS
 from tests.test_protocol import LIMITS, Protocol
 
@@ -15,7 +16,6 @@ from tests.test_protocol import LIMITS, Protocol
 def random_schedule(seed: int) -> None:
     """Run one schedule and make sure of all that must hold."""
     chance = Random(seed)  # noqa: S311 -- no secret
-    pick, steps = (lambda: chance.randrange(4)), (lambda: chance.choice([1, 2, 3, 5, 8, 13, 40]))
     own = cast("Any", Protocol())  # rules have no types
     own.begin(
         transactional=chance.random() < 0.5,
@@ -24,6 +24,15 @@ def random_schedule(seed: int) -> None:
         judge=chance.randrange(5),
     )
     swaps, limits = chance.random() < 0.5, chance.random() < 0.3
+
+    def pick() -> int:
+        return chance.randrange(4)
+
+    def steps() -> int:
+        return chance.choice([1, 2, 3, 5, 8, 13, 40])
+
+    def name() -> TopicPartition:
+        return chance.choice(PARTITIONS)
 
     def shape() -> list[tuple[str, int, str, int, int]]:
         moves = [0, 0, 1, 1, 2, 3, -25, -12, 5, 11, 21, 40]
@@ -38,7 +47,6 @@ def random_schedule(seed: int) -> None:
             for _ in range(chance.randint(1, 8))
         ]
 
-    name = lambda: chance.choice(PARTITIONS)  # noqa: E731 -- as short as the others
     actions: list[tuple[int, Any]] = [
         (6, lambda: own.calls_arrive(name(), shape())),
         (1, lambda: own.state_is_compacted(name(), chance.random())),

@@ -21,9 +21,10 @@ class Phase(Enum):
 
 @dataclass(eq=False)
 class Transaction:
-    """One transaction: the offsets it has added, and what came of it."""
+    """One transaction: the offsets it has added, and what came of it; ``lost`` when its worker has no partitions now."""
 
     phase: Phase = Phase.OPEN
+    lost: bool = False
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
 
 
@@ -115,6 +116,12 @@ class Log:
         """Return the open transactions that a reader of a whole partition waits for."""
         found = (own.transaction for own in self.at(topic, partition).entries)
         return list(dict.fromkeys(own for own in found if own.phase is Phase.OPEN))
+
+    def outwait(self, transactions: Iterable[Transaction]) -> bool:
+        """Let the broker abort what nobody will end; return whether nothing is left to wait for."""
+        waiting = list(transactions)
+        self.abort(own for own in waiting if own.lost)
+        return all(own.lost for own in waiting)
 
     def abort(self, transactions: Iterable[Transaction]) -> None:
         for transaction in transactions:

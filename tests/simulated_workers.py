@@ -138,11 +138,13 @@ class Worker:
         world, log = self.world, self.world.log
         self.learn()
         yield
-        log.abort(log.pending(name))  # it waits; whether they are committed before is for others to say
+        while not log.outwait(log.pending(name)):
+            yield
         committed = log.offsets.get(name)
         seen = Seen(0, world.end(name), committed, partitions=len(PARTITIONS))
         yield
-        log.abort(log.holding_up(TOPICS.state, name.partition))
+        while not log.outwait(log.holding_up(TOPICS.state, name.partition)):
+            yield
         restoration = Restoration(name)
         restoration.feed(log.at(TOPICS.state, name.partition).read())
         snapshot = restoration.finish()
@@ -250,10 +252,12 @@ class Worker:
     def _transact(self, filling: Filling) -> Iterator[None]:
         log, cycle = self.world.log, filling.cycle
         self.transaction = transaction = log.begin()
+        transaction.lost = self.expelled
         records = [*zip(cycle.outgoing, filling.outputs, strict=True), *((own, None) for own in cycle.checkpoints)]
         for record, about in records:
             yield
-            if transaction.phase is Phase.ABORTED:  # whoever takes over the partitions waits for no zombie
+            if transaction.phase is Phase.ABORTED:
+                assert self.expelled
                 return
             log.append(record, transaction, about)
         yield
@@ -264,6 +268,7 @@ class Worker:
         transaction.offsets = dict(cycle.positions)
         yield
         if transaction.phase is Phase.ABORTED:
+            assert self.expelled
             return
         log.end(transaction, Phase.COMMITTED)
         for events in filling.settled.values():
@@ -286,6 +291,13 @@ class Worker:
         yield
 
     # Ends
+
+    def lose(self) -> None:
+        """Have the partitions taken away by the group; what it has under way nobody waits for."""
+        for name in [name for name, own in self.world.owners.items() if own is self]:
+            del self.world.owners[name]
+        if self.transaction is not None:
+            self.transaction.lost = True
 
     def give_up(self, name: TopicPartition) -> None:
         """Part with a partition in good order, up to the delivery of what that leads to."""

@@ -158,18 +158,14 @@ class Protocol(RuleBasedStateMachine):
 
     def crash(self, worker: Worker) -> None:
         self.workers.remove(worker)
-        self.put_out(worker)
-
-    def put_out(self, worker: Worker) -> None:
-        for name in [name for name, own in self.world.owners.items() if own is worker]:
-            del self.world.owners[name]
+        worker.lose()
 
     @precondition(lambda self: self.world.transactional)
     @rule(pick=picks)
     def a_worker_is_put_out_of_the_group_without_a_word(self, pick: int) -> None:
         worker = self.worker(pick)
         worker.expelled = True
-        self.put_out(worker)
+        worker.lose()
 
     @rule(pick=picks)
     def a_worker_learns_that_it_was_put_out(self, pick: int) -> None:
