@@ -29,6 +29,8 @@ FINGERPRINT_BYTES = 8
 _HEADER = Struct("<BBH7q5IiI")
 _timers_of = Struct("<4xqq").unpack_from
 _end_of = Struct("<20xq").unpack_from
+_extras_of = Struct("<xBH").unpack_from
+_edges_of = Struct(f"<{_HEADER.size - 4}xI").unpack_from
 _EARLY, _CLOSING, _WIDE = 1, 2, 4
 _EDGE_BYTES = 4
 
@@ -174,8 +176,7 @@ def unpack(client: str, packed: bytes) -> Session:
     Raises:
         ValueError: the form is of another version, or cut.
     """
-    if not packed or packed[0] != FORM:
-        raise ValueError(f"a packed session of form {packed[:1].hex() or 'none'}, expected {FORM:02x}")
+    require_whole(packed)
     session = Session.__new__(Session)
     session.client = client
     session.durable = True
@@ -202,14 +203,29 @@ def unpack(client: str, packed: bytes) -> Session:
     session.alerted_closed = bool(flags & _CLOSING)
     edges_at = _HEADER.size + requests * FINGERPRINT_BYTES
     walks_at = edges_at + n_edges * _EDGE_BYTES
-    size = walks_at + n_edges * (_EDGE_BYTES if flags & _WIDE else 1)
-    if len(packed) != size:
-        raise ValueError(f"a packed session of {len(packed)} bytes is cut: it should have {size}")
     session.requests = packed[_HEADER.size : edges_at]
     keys = _little(array("I", packed[edges_at:walks_at]))
     walks = _little(array("I", packed[walks_at:])) if flags & _WIDE else packed[walks_at:]
     session.edges = dict(zip(keys, walks, strict=True))
     return session
+
+
+def require_whole(packed: bytes) -> None:
+    """Make sure that a packed form can be unpacked, without doing so.
+
+    Raises:
+        ValueError: the form is of another version, or cut.
+    """
+    if not packed or packed[0] != FORM:
+        raise ValueError(f"a packed session of form {packed[:1].hex() or 'none'}, expected {FORM:02x}")
+    size = _HEADER.size
+    if len(packed) >= size:
+        flags, requests = _extras_of(packed)
+        size += requests * FINGERPRINT_BYTES + _edges_of(packed)[0] * (
+            2 * _EDGE_BYTES if flags & _WIDE else _EDGE_BYTES + 1
+        )
+    if len(packed) != size:
+        raise ValueError(f"a packed session of {len(packed)} bytes is cut: it should have {size}")
 
 
 def timers_of(packed: bytes) -> tuple[int, int]:

@@ -29,6 +29,7 @@ from featurizer.session import (
     SessionPolicy,
     end_of,
     pack,
+    require_whole,
     timers_of,
     unpack,
 )
@@ -201,7 +202,7 @@ class SessionWindows:
         return changed, ended
 
     def restore(self, parked: dict[str, bytes], max_time: int, record_clock: int) -> None:
-        """Go on from a state that ``park`` had returned piece by piece; nothing is decoded but the timers.
+        """Go on from a state that ``park`` had returned piece by piece; nothing is decoded but sizes and timers.
 
         Args:
             parked: packed sessions by client; kept, not copied.
@@ -211,6 +212,8 @@ class SessionWindows:
         Raises:
             ValueError: a session is of another version, or cut.
         """
+        for packed in parked.values():
+            require_whole(packed)
         self.parked = parked
         self.max_time, self.record_clock = max_time, record_clock
         self._refill(self._timers, _DEADLINE)

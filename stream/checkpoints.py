@@ -1,8 +1,9 @@
 """Checkpoints: a partition's state as records of the topic ``state``, and back; pure, no broker.
 
 A checkpoint of a partition at position K says what has changed since the one before: sessions, cooldowns, the degree
-table. Its last record, Meta, makes the others valid and says what there must be, so that one which is cut short, or
-records that are gone, are noticed. Between checkpoints only marks are written (see ``stream.batches``).
+table. Then comes Meta, which makes all that valid and says what there must be, so that one which is cut short, or
+records that are gone, are noticed. Between checkpoints only marks are written (see ``stream.batches``); what follows
+Meta deletes those that it made needless.
 
 The key of a record is the input topic, NUL, one letter for its kind, and what it is about. The topic is compacted:
 the newest record of each key is what counts.
@@ -102,9 +103,6 @@ def checkpoint(state: PartitionState, topics: StateTopics, partitions: int) -> l
     def put(key: bytes, value: bytes | None) -> None:
         records.append(Outgoing(topics.state, prefix + key, value, partition=partition))
 
-    for mark in state.marks.values():
-        put(_mark_key(mark), None)
-    state.marks.clear()
     changed, ended = windows.park()
     for client, packed in changed.items():
         put(_SESSION + client_key(client), packed)
@@ -122,6 +120,10 @@ def checkpoint(state: PartitionState, topics: StateTopics, partitions: int) -> l
     state.checkpointed = position = state.offset + 1
     clocks = (windows.max_time, windows.record_clock)
     put(_META, _encode(Meta(VERSION, position, *clocks, len(windows), len(history), partitions, windows.policy)))
+    # Only now: were the checkpoint cut short before its end, a replay would still need them.
+    for mark in state.marks.values():
+        put(_mark_key(mark), None)
+    state.marks.clear()
     return records
 
 

@@ -48,8 +48,8 @@ class Cycle:
 
     Attributes:
         outgoing: records to produce, in order.
-        checkpoints: records of the state topics, to produce when the outputs are safe; the last of each partition's
-            makes the others valid.
+        checkpoints: records of the state topics, to produce when the outputs are safe; in this order, as one
+            record of each checkpoint makes those before it valid.
         positions: next offset to read, by input partition.
         batches: the batches, for the metrics once they are durable.
         abandoned: its partitions belong to another worker now, so it must not be made durable any more.

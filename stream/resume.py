@@ -72,21 +72,22 @@ def _plan(name: TopicPartition, meta: Meta | None, log: Log, *, transactional: b
     if max(position, committed or 0) > log.high:
         why = f"{name} ends at {log.high}, before its checkpoint at {position}: the topic was made anew, or cut"
         return Resume(low, low, 0, why), f"give the state up with: gatewatch state reset; or keep it and {_ACCEPT}"
+    if not transactional and (committed is None or committed < position):
+        # The outputs up to the checkpoint were flushed before it; only the commit of the offset is missing.
+        committed = position
+    begin = max(low, position)  # what is older cannot be read
     if committed is None:
         why = (
             f"{name} has a checkpoint at {position} and no committed offset: the group's offsets expired or are deleted"
         )
-        return Resume(position, max(low, position), max(0, low - position), why), (
+        return Resume(begin, begin, begin - position, why), (
             f"to go on from the checkpoint (what was published after it is published again), {_ACCEPT}"
         )
     if committed < position:
-        if not transactional:
-            # The outputs up to the checkpoint were flushed before it; only the commit of the offset is missing.
-            return Resume(position, max(low, position)), ""
         why = (
             f"the committed offset {committed} of {name} is before its checkpoint at {position}: somebody has reset it"
         )
-        return Resume(position, max(low, position), 0, why), (
+        return Resume(begin, begin, begin - position, why), (
             f"to read again from the offset: gatewatch state reset; to go on from the checkpoint, {_ACCEPT}"
         )
     lost = max(0, min(low, committed) - position) + max(0, low - committed)
@@ -97,7 +98,7 @@ def _plan(name: TopicPartition, meta: Meta | None, log: Log, *, transactional: b
             f"up to {lost} records were deleted by the topic's retention before their calls were safe in a session"
         )
     hint = f"restore the records, or go on without them: {_ACCEPT}; then give the topic a longer retention"
-    return Resume(min(max(low, position), committed), max(low, committed), lost, why), hint
+    return Resume(begin, max(low, committed), lost, why), hint
 
 
 def _without_checkpoint(name: TopicPartition, log: Log) -> tuple[Resume, str]:
