@@ -261,7 +261,7 @@ class Restoration:
             raise self._failure(f"there is a record of the unknown kind {kind!r}")
 
     def _decode_meta(self, value: bytes) -> Meta:
-        version = msgspec.msgpack.decode(value, type=list[object])[0]
+        version = version_of(value)
         if version != VERSION:
             raise StateError(
                 f"the state of {self._name} has version {version}, this program reads {VERSION}",
@@ -278,6 +278,16 @@ class Restoration:
             f"the state of {self._name} is not whole: {what}",
             "restore the topic from a copy, or give the state up with: gatewatch state reset",
         )
+
+
+def version_of(meta: bytes) -> object:
+    """Return the version that a Meta says it has; it need not be one that this program reads.
+
+    Raises:
+        msgspec.DecodeError: it is no Meta.
+        IndexError: likewise.
+    """
+    return msgspec.msgpack.decode(meta, type=list[object])[0]
 
 
 def restore_tables(state: PartitionState, snapshot: Snapshot) -> None:
@@ -312,6 +322,16 @@ def restore_sessions(state: PartitionState, snapshot: Snapshot) -> None:
                 f"the state of {state.name} cannot be read: {error}", "give it up with: gatewatch state reset"
             ) from error
     state.windows.rewrite(snapshot.doubtful)
+
+
+def is_of(key: bytes, name: TopicPartition) -> bool:
+    """Return whether a record of the topic of state belongs to an input partition's topic."""
+    return key.startswith(_prefix(name))
+
+
+def is_meta(key: bytes, name: TopicPartition) -> bool:
+    """Return whether a key is that of an input partition's Meta."""
+    return key == _prefix(name) + _META
 
 
 def _prefix(name: TopicPartition) -> bytes:

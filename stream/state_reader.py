@@ -97,13 +97,23 @@ class StateReader:
             StateError: records are missing, unreadable or of another version.
             KafkaException: the broker refuses for good.
         """
+        restoration = Restoration(name)
+        for messages in self.state(name, wanted):
+            restoration.feed(messages)
+        return restoration.finish()
+
+    def state(self, name: TopicPartition, wanted: Wanted) -> Iterator[list[Message]]:
+        """Yield the records of the state partition that goes with an input partition, whatever they are.
+
+        Raises:
+            NotWantedError: the partition has gone.
+            KafkaException: the broker refuses for good.
+        """
         place = Offset(self._state_topic, name.partition)
         low, high = self._patiently(lambda: self._asker.get_watermark_offsets(place, timeout=_ANSWER_S), wanted)
-        restoration = Restoration(name)
         for messages in self._read(self._state_topic, name.partition, low, high, wanted):
-            restoration.feed(messages)
+            yield messages
             self.progress(_offset(messages[-1]) + 1, high)
-        return restoration.finish()
 
     def records(self, name: TopicPartition, begin: int, end: int, wanted: Wanted) -> Iterator[list[Message]]:
         """Yield an input partition's records from one offset to before another.
