@@ -97,7 +97,7 @@ def _plan(name: TopicPartition, meta: Meta | None, log: Log, *, transactional: b
             f"up to {lost} records were deleted by the topic's retention before their calls were safe in a session"
         )
     hint = f"restore the records, or go on without them: {_ACCEPT}; then give the topic a longer retention"
-    return Resume(min(max(low, position), committed), max(low, committed), lost, why), hint
+    return Resume(max(low, position), max(low, committed), lost, why), hint
 
 
 def _without_checkpoint(name: TopicPartition, log: Log) -> tuple[Resume, str]:
