@@ -267,9 +267,9 @@ class Worker(Program):
     """A ``gatewatch run`` process."""
 
     def __init__(self, command: list[str], log: Path, port: int) -> None:
-        super().__init__(
-            command, log, {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        )
+        # With PYTHONPATH the worker is of the checkout that is tested, whichever one is installed.
+        inherited = ("PATH", "HOME", "LANG", "PYTHONPATH")
+        super().__init__(command, log, {name: os.environ[name] for name in inherited if name in os.environ})
         self.url = f"http://127.0.0.1:{port}"
 
     def wait_ready(self, seconds: float = 45.0) -> None:
