@@ -66,7 +66,6 @@ class StateReport(NamedTuple):
 def read_durable(name: TopicPartition, batches: Iterable[Iterable[Keyed]]) -> Durable:
     """Read the records of a state partition, also those that cannot be made use of."""
     restoration = Restoration(name)
-    failure: StateError | None = None
     version: object = None
     sizes: dict[bytes, int] = {}
     for batch in batches:
@@ -79,13 +78,9 @@ def read_durable(name: TopicPartition, batches: Iterable[Iterable[Keyed]]) -> Du
             sizes[key] = len(key) + len(value)
             if is_meta(key, name):
                 version = _version(value)
-        try:
-            if failure is None:
-                restoration.feed(messages)
-        except StateError as error:
-            failure = error
+        restoration.feed(messages)
     try:
-        return Durable(None if failure else restoration.finish(), failure, version, sizes)
+        return Durable(restoration.finish(), None, version, sizes)
     except StateError as error:
         return Durable(None, error, version, sizes)
 
