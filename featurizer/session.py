@@ -24,6 +24,9 @@ SESSION_BYTES = 1000
 
 FINGERPRINT_BYTES = 8
 
+ORIGIN_SHIFT = 48
+"""A session that was moved has its first partition's number plus one above this many bits of ``offset``."""
+
 # form, flags, request fingerprints; deadline, lingers, end, opened, start, arrival, offset; ordinal, calls, scored,
 # next_vector, next_check, last_node, edges.
 _HEADER = Struct("<BBH7q5IiI")
@@ -78,7 +81,7 @@ class Session:
     Attributes:
         client: identity of the caller.
         opened: event time of the call that arrived first; part of the id, so it never changes.
-        offset: log offset of that call.
+        offset: log offset of that call; of a session that was moved, with its first partition (see ORIGIN_SHIFT).
         ordinal: sessions that the same record had opened before; with the offset it makes the id unique.
         start: event time of the earliest call.
         end: event time of the latest call.

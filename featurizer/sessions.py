@@ -23,6 +23,7 @@ from featurizer.features import Occasion
 from featurizer.session import (
     FINGERPRINT_BYTES,
     NEVER,
+    ORIGIN_SHIFT,
     CloseReason,
     Outcome,
     Session,
@@ -91,7 +92,11 @@ class SessionWindows:
 
     def session_id(self, session: Session) -> str:
         """Return the deterministic id of a session: where and with which call it was opened."""
-        name = f"{self.source}\0{session.offset}\0{session.ordinal}\0{session.opened}\0{session.client}"
+        source, offset = self.source, session.offset
+        if offset >> ORIGIN_SHIFT:
+            source = f"{source.rpartition('-')[0]}-{(offset >> ORIGIN_SHIFT) - 1}"
+            offset &= (1 << ORIGIN_SHIFT) - 1
+        name = f"{source}\0{offset}\0{session.ordinal}\0{session.opened}\0{session.client}"
         return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
     # One function on purpose: this runs for every call, and each call of a helper costs a tenth of its budget.
@@ -228,6 +233,33 @@ class SessionWindows:
                 self._unpark(client)
             else:
                 self._ended.add(client)
+
+    def take_out(self, client: str) -> Session:
+        """Take a client's session out, for the windows of another partition of the topic; it keeps its id.
+
+        Raises:
+            KeyError: the client has none.
+        """
+        session = self.open.get(client) or self._unpark(client)
+        del self.open[client]
+        if session.durable:
+            self._ended.add(client)
+            session.durable = False
+        if not session.offset >> ORIGIN_SHIFT:
+            session.offset |= (int(self.source.rpartition("-")[2]) + 1) << ORIGIN_SHIFT
+        return session
+
+    def put_in(self, session: Session) -> None:
+        """Go on with a session that was taken out of other windows, its edges numbered by this table.
+
+        Its timers are kept: they fire by this partition's clocks.
+        """
+        self.open[session.client] = session
+        for entries, due in ((self._timers, session.deadline), (self._lingering, session.lingers)):
+            if due != NEVER:
+                heapq.heappush(entries, (due, session.client))
+        self._next_timer = self._timers[0][0] + self.policy.lateness if self._timers else NEVER
+        self._next_lingering = self._lingering[0][0] if self._lingering else NEVER
 
     def follow_policy(self, policy: SessionPolicy) -> None:
         """Go on under other limits; every open session is looked at again by them, so that all of them change."""

@@ -6,7 +6,7 @@ of the log raises the same alerts.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -218,6 +218,20 @@ class AlertHistory:
     def restore(self, entries: Mapping[str, tuple[int, str]]) -> None:
         """Go on from the entries of an earlier history."""
         self._last = dict(sorted(entries.items(), key=lambda item: item[1][0]))
+
+    def take_out(self, wanted: Callable[[str], bool]) -> dict[str, tuple[int, str]]:
+        """Take the entries of some clients out, for another partition's history."""
+        taken = {client: entry for client, entry in self._last.items() if wanted(client)}
+        for client in taken:
+            del self._last[client]
+        self.changed.update(taken)
+        return taken
+
+    def put_in(self, entries: Mapping[str, tuple[int, str]]) -> None:
+        """Take over entries of other histories; of two of a client the later counts."""
+        later = {client: max(entry, self._last.get(client, entry)) for client, entry in entries.items()}
+        self.restore(self._last | later)
+        self.changed.update(entries)
 
     def forget(self, now: int) -> None:
         """Drop clients whose cooldown is over at ``now``, so that memory stays bounded; decisions do not change."""

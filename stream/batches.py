@@ -167,8 +167,7 @@ class Batch:
 
     def hold(self, state: PartitionState) -> None:
         """Note a partition's position: outputs without one would not be fenced when the partition is lost."""
-        if state.offset >= 0:
-            self.positions[state.name] = state.offset + 1
+        self.positions[state.name] = state.offset + 1
 
 
 def dead_letter(record: Record, reason: Reason, detail: str) -> DeadLetter:

@@ -12,6 +12,7 @@ the newest record of each key is what counts.
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 
@@ -21,6 +22,8 @@ from stream.batches import Mark, MarkKey, PartitionState
 from stream.errors import StateError
 from stream.records import Keyed, TopicPartition
 from stream.wire import Outgoing, client_key, client_of
+
+K = TypeVar("K")
 
 VERSION = 1
 """Of the records' form; a worker refuses state of another."""
@@ -178,6 +181,9 @@ class Restoration:
     Nothing of a session is decoded but its client: a million of them are bytes put into a dict. What comes after the
     latest Meta belongs to a checkpoint that was never finished (only at_least_once can leave one) and is undone.
 
+    What cannot be read counts only if nothing has replaced or deleted it since: the topic still has it until it is
+    compacted.
+
     Args:
         name: the input partition.
     """
@@ -187,22 +193,13 @@ class Restoration:
         self._name = name
         self._prefix = _prefix(name)
         self._kept: dict[bytes, dict[str, bytes]] = {_SESSION: {}, _COOLDOWN: {}, _TABLE: {}}
-        self._marks: dict[str, Mark] = {}
-        self._meta: Meta | None = None
+        self._marks: dict[bytes, bytes] = {}
+        self._unknown: dict[bytes, bytes] = {}
+        self._meta: bytes | None = None
         self._undo: dict[tuple[bytes, str], bytes | None] | None = None
 
     def feed(self, messages: Iterable[Keyed]) -> None:
-        """Take over the next records; those of other input topics are passed over.
-
-        Raises:
-            StateError: a record is of another version, or unreadable.
-        """
-        try:
-            self._feed(messages)
-        except (msgspec.DecodeError, UnicodeDecodeError, IndexError) as error:
-            raise self._failure(f"a record cannot be read ({error})") from error
-
-    def _feed(self, messages: Iterable[Keyed]) -> None:
+        """Take over the next records; those of other input topics are passed over."""
         prefix, at = self._prefix, len(self._prefix)
         kept, undo = self._kept, self._undo
         for message in messages:
@@ -213,57 +210,59 @@ class Restoration:
             kind = key[at : at + 1]
             store = kept.get(kind)
             if store is None:
-                self._other(kind, key[at + 1 :], value)
+                self._other(kind, key, value)
                 undo = self._undo
                 continue
-            about = client_of(key[at + 1 :])
+            try:
+                about = client_of(key[at + 1 :])
+            except UnicodeDecodeError:
+                _keep(self._unknown, key, value)
+                continue
             if undo is not None and (kind, about) not in undo:
                 undo[kind, about] = store.get(about)
-            if value is None:
-                store.pop(about, None)
-            else:
-                store[about] = value
+            _keep(store, about, value)
 
     def finish(self) -> Snapshot:
         """Return what there is.
 
         Raises:
-            StateError: records are missing, or unreadable.
+            StateError: records are missing, unreadable or of another version.
         """
         doubtful = {about for _, about in self._undo or ()}
         for (kind, about), value in (self._undo or {}).items():
-            store = self._kept[kind]
-            store.pop(about, None)
-            if value is not None:
-                store[about] = value
-        sessions, cooldowns, table = self._kept.values()
-        marks = {mark.key: mark for mark in self._marks.values()}
-        if self._meta is None:
-            return Snapshot(marks=marks, doubtful={*sessions, *cooldowns} - {""})
+            _keep(self._kept[kind], about, value)
         try:
-            read = {client: _decode_cooldown(value) for client, value in cooldowns.items()}
-            form = table.get("", b"")
-            snapshot = Snapshot(self._meta, sessions, read, _decode_table(form), form, marks, doubtful - {""})
-        except msgspec.DecodeError as error:
+            return self._snapshot(doubtful)
+        except (msgspec.DecodeError, IndexError) as error:
             raise self._failure(f"a record cannot be read ({error})") from error
-        self._require("sessions", len(sessions), self._meta.sessions)
-        self._require("cooldowns", len(read), self._meta.cooldowns)
-        return snapshot
 
-    def _other(self, kind: bytes, about: bytes, value: bytes | None) -> None:
+    def _snapshot(self, doubtful: set[str]) -> Snapshot:
+        sessions, cooldowns, table = self._kept.values()
+        meta = None if self._meta is None else self._decode_meta(self._meta)
+        for key in self._unknown:
+            raise self._failure(f"there is a record of the unknown kind {key[len(self._prefix) :][:1]!r}")
+        marks = {mark.key: mark for mark in map(_decode_mark, self._marks.values())}
+        if meta is None:
+            return Snapshot(marks=marks, doubtful={*sessions, *cooldowns} - {""})
+        self._require("sessions", len(sessions), meta.sessions)
+        self._require("cooldowns", len(cooldowns), meta.cooldowns)
+        self._require("degree table", len(table), 1)
+        read = {client: _decode_cooldown(value) for client, value in cooldowns.items()}
+        form = table[""]
+        return Snapshot(meta, sessions, read, _decode_table(form), form, marks, doubtful - {""})
+
+    def _other(self, kind: bytes, key: bytes, value: bytes | None) -> None:
         """Take over a mark, or the end of a checkpoint."""
-        if kind == _MARK and value is not None:
-            self._marks[about.decode()] = _decode_mark(value)
-        elif kind == _MARK:
-            self._marks.pop(about.decode(), None)
-        elif kind == _META and value is not None:
-            self._meta = self._decode_meta(value)
-            self._undo = {}
+        if kind == _MARK:
+            _keep(self._marks, key, value)
+        elif kind == _META:
+            self._meta = value
+            self._undo = None if value is None else {}
         else:
-            raise self._failure(f"there is a record of the unknown kind {kind!r}")
+            _keep(self._unknown, key, value)
 
     def _decode_meta(self, value: bytes) -> Meta:
-        version = msgspec.msgpack.decode(value, type=list[object])[0]
+        version = version_of(value)
         if version != VERSION:
             raise StateError(
                 f"the state of {self._name} has version {version}, this program reads {VERSION}",
@@ -280,6 +279,16 @@ class Restoration:
             f"the state of {self._name} is not whole: {what}",
             "restore the topic from a copy, or give the state up with: gatewatch state reset",
         )
+
+
+def version_of(meta: bytes) -> object:
+    """Return the version that a Meta says it has; it need not be one that this program reads.
+
+    Raises:
+        msgspec.DecodeError: it is no Meta.
+        IndexError: likewise.
+    """
+    return msgspec.msgpack.decode(meta, type=list[object])[0]
 
 
 def restore_tables(state: PartitionState, snapshot: Snapshot) -> None:
@@ -314,6 +323,24 @@ def restore_sessions(state: PartitionState, snapshot: Snapshot) -> None:
                 f"the state of {state.name} cannot be read: {error}", "give it up with: gatewatch state reset"
             ) from error
     state.windows.rewrite(snapshot.doubtful)
+
+
+def is_of(key: bytes, name: TopicPartition) -> bool:
+    """Return whether a record of the topic of state belongs to an input partition's topic."""
+    return key.startswith(_prefix(name))
+
+
+def is_meta(key: bytes, name: TopicPartition) -> bool:
+    """Return whether a key is that of an input partition's Meta."""
+    return key == _prefix(name) + _META
+
+
+def _keep(store: dict[K, bytes], key: K, value: bytes | None) -> None:
+    """Let a record replace the one of its key, or delete it."""
+    if value is None:
+        store.pop(key, None)
+    else:
+        store[key] = value
 
 
 def _prefix(name: TopicPartition) -> bytes:

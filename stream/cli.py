@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, Entry] = {
     "train": Entry("stream.commands.train", "train", "Train a model bundle."),
     "topics": Entry("stream.commands.topics", "app", "Make or check the Kafka topics."),
     "dead-letters": Entry("stream.commands.dead_letters", "app", "Look at dead letters, or feed them back."),
+    "state": Entry("stream.commands.state", "app", "Show, reset or migrate the durable state."),
     "config": Entry("stream.commands.config", "app", "Show or check the settings."),
 }
 """Every command: a function that typer can read, or a Typer with commands of its own."""
@@ -93,7 +94,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # it would print local variables, and with them secrets
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Find anomalous API behaviour in gateway logs on Kafka.",
-    epilog="Exit codes: 0 ok, 1 failure, 2 wrong flags or settings, 3 missing topic or broker, 4 differences found.",
+    epilog="Exit codes: 0 ok, 1 failure, 2 wrong flags or settings, 3 missing topic or broker, 4 differences found, "
+    "5 state that cannot be gone on from.",
 )
 
 

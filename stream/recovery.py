@@ -34,7 +34,7 @@ class Restorable(Protocol):
         """Process a partition's records for the first time from an offset on."""
 
     def partitions_of(self, topic: str) -> set[int]:
-        """Return how many partitions an input topic had at the checkpoints known of."""
+        """Return how many partitions an input topic had at the latest checkpoint known of each of them."""
 
 
 class Recovery:
@@ -84,6 +84,8 @@ class Recovery:
         for before in self._stage.partitions_of(name.topic):
             require_partitions(name, found.partitions, before, accept_loss=self._accept_loss)
         snapshot = await self._in_thread(reader.snapshot, name, wanted)
+        if snapshot.meta is not None:
+            require_partitions(name, found.partitions, snapshot.meta.partitions, accept_loss=self._accept_loss)
         plan = resume(name, snapshot.meta, found, transactional=self._transactional, accept_loss=self._accept_loss)
         if plan.why:
             log.error("going on with a loss, as state.accept_loss says", partition=str(name), why=plan.why)

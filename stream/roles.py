@@ -105,7 +105,7 @@ class DetectStage:
         self._policy = policy
         self._state_topics = StateTopics(topics.state, topics.degrees)
         self._partitions: dict[str, int] = {}
-        self._seen_partitions: dict[str, set[int]] = {}
+        self._seen_partitions: dict[TopicPartition, int] = {}
         self._saved_s: dict[TopicPartition, float] = {}
         self._unsaid: set[TopicPartition] = set()  # whose first transaction has to hold a checkpoint
 
@@ -135,12 +135,12 @@ class DetectStage:
             self._unsaid.add(name)
 
     def partitions_of(self, topic: str) -> set[int]:
-        """Return how many partitions an input topic had at the checkpoints known of."""
-        return self._seen_partitions.get(topic, set())
+        """Return how many partitions an input topic had at the latest checkpoint known of each of them."""
+        return {partitions for name, partitions in self._seen_partitions.items() if name.topic == topic}
 
     def learn(self, name: TopicPartition, degrees: DegreeSnapshot, partitions: int) -> None:
         """Take over what was published of a degree table."""
-        self._seen_partitions.setdefault(name.topic, set()).add(partitions)
+        self._seen_partitions[name] = partitions
         self.detector.learn(name, degrees)
 
     def release(self, names: Iterable[TopicPartition]) -> Batch:
@@ -178,7 +178,9 @@ class DetectStage:
             now_s: a clock that never goes back, seconds.
         """
         made = Batch()
-        states = {name: own for name, own in self.detector.partitions.items() if own.live and own.offset >= 0}
+        live = {name: own for name, own in self.detector.partitions.items() if own.live}
+        # Sessions that were moved to a new partition may end before anything of it was read.
+        states = {name: own for name, own in live.items() if own.offset >= 0 or name in batch.moved}
         for name in states:
             self._saved_s.setdefault(name, now_s)
         must = [name for name in (*batch.moved, *self._unsaid) if name in states]

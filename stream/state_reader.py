@@ -1,8 +1,8 @@
 """StateReader: reads a partition's state and its records to replay; every method blocks, for use in one thread."""
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar, cast
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition as Offset
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
 
 from stream.checkpoints import Restoration, Snapshot
-from stream.records import TopicPartition
+from stream.records import Record, TopicPartition
 from stream.resume import Log
 
 log = structlog.get_logger(__name__)
@@ -97,22 +97,33 @@ class StateReader:
             StateError: records are missing, unreadable or of another version.
             KafkaException: the broker refuses for good.
         """
-        place = Offset(self._state_topic, name.partition)
-        low, high = self._patiently(lambda: self._asker.get_watermark_offsets(place, timeout=_ANSWER_S), wanted)
         restoration = Restoration(name)
-        for messages in self._read(self._state_topic, name.partition, low, high, wanted):
+        for messages in self.state(name, wanted):
             restoration.feed(messages)
-            self.progress(_offset(messages[-1]) + 1, high)
         return restoration.finish()
 
-    def records(self, name: TopicPartition, begin: int, end: int, wanted: Wanted) -> Iterator[list[Message]]:
+    def state(self, name: TopicPartition, wanted: Wanted) -> Iterator[list[Message]]:
+        """Yield the records of the state partition that goes with an input partition, whatever they are.
+
+        Raises:
+            NotWantedError: the partition has gone.
+            KafkaException: the broker refuses for good.
+        """
+        place = Offset(self._state_topic, name.partition)
+        low, high = self._patiently(lambda: self._asker.get_watermark_offsets(place, timeout=_ANSWER_S), wanted)
+        for messages in self._read(self._state_topic, name.partition, low, high, wanted):
+            yield messages
+            self.progress(_offset(messages[-1]) + 1, high)
+
+    def records(self, name: TopicPartition, begin: int, end: int, wanted: Wanted) -> Iterator[Sequence[Record]]:
         """Yield an input partition's records from one offset to before another.
 
         Raises:
             NotWantedError: the partition has gone.
             KafkaException: the broker refuses for good.
         """
-        return self._read(name.topic, name.partition, begin, end, wanted)
+        found = self._read(name.topic, name.partition, begin, end, wanted)
+        return cast("Iterator[Sequence[Record]]", found)  # a message that was read has a place, its type may not
 
     def _read(self, topic: str, partition: int, begin: int, end: int, wanted: Wanted) -> Iterator[list[Message]]:
         if begin >= end:

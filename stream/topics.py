@@ -1,12 +1,14 @@
 """Topics on the broker: describe, make, and say which are missing."""
 
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import (  # type: ignore[attr-defined] # its stub does not export NewTopic
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # its stub does not export them
     AdminClient,
     ConfigResource,
+    NewPartitions,
     NewTopic,
     ResourceType,
 )
@@ -98,6 +100,41 @@ class Topics:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise self._failure(f"topic {name} cannot be made", error) from None
+
+    def add_partitions(self, name: str, total: int) -> None:
+        """Give a topic more partitions; returns when each has a leader.
+
+        Raises:
+            CommandError: the brokers refuse.
+        """
+        made = self._admin.create_partitions(
+            [NewPartitions(name, total)], operation_timeout=self._timeout_s, request_timeout=self._timeout_s
+        )
+        try:
+            made[name].result()
+        except KafkaException as error:
+            raise self._failure(f"topic {name} cannot be given {total} partitions", error) from None
+        deadline = time.monotonic() + self._timeout_s
+        while time.monotonic() < deadline:
+            partitions = self._metadata()[name].partitions.values()
+            if len(partitions) >= total and all(own.leader >= 0 for own in partitions):
+                return
+            time.sleep(0.1)
+        raise CommandError(f"the new partitions of topic {name} have no leaders yet", "try again")
+
+    def members(self, group: str) -> int:
+        """Return how many members a consumer group has; none when there is no such group.
+
+        Raises:
+            CommandError: the brokers refuse.
+        """
+        described = self._admin.describe_consumer_groups([group], request_timeout=self._timeout_s)
+        try:
+            return len(described[group].result().members)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return 0
+            raise self._failure(f"the group {group} cannot be described", error) from None
 
     def _metadata(self) -> Mapping[str, Any]:
         try:

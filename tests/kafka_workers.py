@@ -63,6 +63,7 @@ class Gatewatch:
         self.features = self.prefix + "features"
         self.anomalies = self.prefix + "anomalies"
         self.dead_letters = self.prefix + "dead-letters"
+        self.state = self.prefix + "state"
         self._folder = folder
         self._started = 0
         self.settings: dict[str, object] = {
@@ -73,7 +74,7 @@ class Gatewatch:
             "topics.features": self.features,
             "topics.anomalies": self.anomalies,
             "topics.dead_letters": self.dead_letters,
-            "topics.state": self.prefix + "state",
+            "topics.state": self.state,
             "topics.degrees": self.prefix + "degrees",
             "topics.partitions": PARTITIONS,
             **_QUICK,
@@ -89,10 +90,15 @@ class Gatewatch:
 
     def create_topics(self) -> None:
         """Make the topics as a user does."""
+        code, _, complaint = self.command("topics", "create")
+        assert code == 0, complaint
+
+    def command(self, *arguments: str, **more: object) -> tuple[int, str, str]:
+        """Run a command with the settings; return its exit code, standard output and standard error."""
         done = subprocess.run(
-            [*GATEWATCH, "topics", "create", *self.flags()], capture_output=True, text=True, timeout=30, check=False
+            [*GATEWATCH, *arguments, *self.flags(**more)], capture_output=True, text=True, timeout=60, check=False
         )
-        assert done.returncode == 0, done.stderr
+        return done.returncode, done.stdout, done.stderr
 
     def worker(self, role: str = "all", port: int | None = None, before: str = "", **more: object) -> "Worker":
         """Start a worker; use it as a context.
@@ -129,7 +135,8 @@ class Gatewatch:
             }
         )
         try:
-            found = asker.committed([TopicPartition(topic, number) for number in range(PARTITIONS)], timeout=20)
+            places = [TopicPartition(topic, number) for number in self._numbers(asker, topic)]
+            found = asker.committed(places, timeout=20)
         finally:
             asker.close()
         return {own.partition: max(own.offset, 0) for own in found}
@@ -177,8 +184,8 @@ class Gatewatch:
             }
         )
         try:
-            reader.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
-            unread = set(range(PARTITIONS))
+            unread = self._numbers(reader, topic)
+            reader.assign([TopicPartition(topic, number, 0) for number in unread])
             deadline = time.monotonic() + 30
             while unread:
                 assert time.monotonic() < deadline, f"{topic} could not be read to its end"
@@ -192,8 +199,13 @@ class Gatewatch:
         finally:
             reader.close()
 
+    @staticmethod
+    def _numbers(asker: Consumer, topic: str) -> set[int]:
+        """Return the numbers of a topic's partitions."""
+        return set(asker.list_topics(topic, timeout=20).topics[topic].partitions)
+
     def group(self, role: str) -> str:
-        """Return the consumer group of a role."""
+        """Return the name of a role's consumer group."""
         return f"{self.settings['kafka.group_prefix']}-{role}"
 
 

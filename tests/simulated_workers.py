@@ -18,6 +18,7 @@ from scorer.verdicts import Verdict
 from stream.batches import Batch
 from stream.checkpoints import Restoration, decode_degrees, restore_sessions
 from stream.cycle import Cycle
+from stream.dead_letter_limit import DeadLetterPolicy, DeadLetterWindow
 from stream.records import TopicPartition
 from stream.resume import Log as Seen
 from stream.resume import resume
@@ -109,7 +110,12 @@ class Worker:
         detector = make_detector(sessions=policy, alerts=world.alerts, judge=judge, frozen=world.frozen)
         detector.release(PARTITIONS)
         self.stage = DetectStage(
-            detector, TOPICS, ACCESS_BEHAVIOUR_V1, policy, CheckpointPolicy(interval_s=10, records=12)
+            detector,
+            TOPICS,
+            ACCESS_BEHAVIOUR_V1,
+            sessions=policy,
+            policy=CheckpointPolicy(interval_s=10, records=12),
+            limit=DeadLetterWindow(DeadLetterPolicy(), "detect"),
         )
         self.now_s = 0.0
         self.expelled = False

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from featurizer.degrees import DegreeSnapshot
 from featurizer.features import ACCESS_BEHAVIOUR_V1
 from stream.batches import Batch
 from stream.checkpoints import Restoration, Snapshot, restore_sessions
@@ -199,3 +200,32 @@ def test_normalising_keeps_nothing_of_a_partition() -> None:
     stage = normalising()
     assert stage.release([LOGS]) == Batch()
     stage.drop([LOGS])
+
+
+def test_the_latest_number_of_partitions_counts() -> None:
+    """The topic of degrees still has the older records of a table until it is compacted."""
+    stage = detecting()
+    for partitions in (2, 4):
+        stage.learn(OTHER, DegreeSnapshot(0, {}), partitions)
+    assert stage.partitions_of(OTHER.topic) == {4}
+    stage.learn(CALLS, DegreeSnapshot(0, {}), 2)
+    assert stage.partitions_of(OTHER.topic) == {2, 4}
+    assert stage.partitions_of("another") == set()
+
+
+def test_sessions_that_end_before_anything_was_read_are_fenced_and_durable() -> None:
+    """A partition that sessions were moved to may be idle from its beginning."""
+    before = detecting()
+    scored(before)
+    first = before.release([CALLS]).checkpoint
+    kept = snapshot_of(first)
+    assert kept.meta is not None
+    kept.meta = msgspec.structs.replace(kept.meta, position=0)
+    after = detect_stage()
+    begin(after, CALLS, kept)
+    batch = Batch()
+    after.detector.advance([CALLS], NOW + 10_000, batch)
+    assert (len(batch.samples), batch.positions) == (1, {CALLS: 0})
+    again = snapshot_of([*first, *after.checkpoint(batch, now_s=0).checkpoint])
+    assert again.meta is not None
+    assert (again.meta.position, again.meta.sessions) == (0, 0)
