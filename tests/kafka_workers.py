@@ -256,7 +256,10 @@ class Worker(Program):
 
     def __init__(self, command: list[str], log: Path, port: int) -> None:
         super().__init__(
-            command, log, {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+            command,
+            log,
+            # PYTHONPATH: a checkout that is not the installed one.
+            {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ},
         )
         self.url = f"http://127.0.0.1:{port}"
 

@@ -1,0 +1,66 @@
+"""Published: what a read_committed consumer finds on the topics of a trial."""
+
+import importlib
+from collections.abc import Iterator, Sequence
+
+from confluent_kafka import IsolationLevel, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # its stub does not export it
+
+from featurizer.degrees import DegreeSnapshot
+from stream.settings import Settings
+from tests.chaos.items import Item, alert_item, call_item, degree_items, letter_item, vector_item
+from tests.kafka_workers import PARTITIONS, Gatewatch
+
+DURABLE = "state" in Settings.model_fields
+"""The workers keep their state in topics."""
+
+
+def end_of(gatewatch: Gatewatch, topic: str) -> dict[int, int]:
+    """Return the end of every partition, whatever is committed."""
+    return _latest(gatewatch.kafka.admin(), topic, IsolationLevel.READ_UNCOMMITTED)
+
+
+def settled(gatewatch: Gatewatch, topics: Sequence[str]) -> bool:
+    """Tell whether no transaction is open on the topics: what comes after its first record would not be seen."""
+    admin = gatewatch.kafka.admin()
+    return all(
+        _latest(admin, topic, IsolationLevel.READ_COMMITTED) == _latest(admin, topic, IsolationLevel.READ_UNCOMMITTED)
+        for topic in topics
+    )
+
+
+def passed_on(calls: Sequence[Message]) -> Iterator[Item]:
+    """Yield the records of the topic of calls."""
+    for record in calls:
+        yield call_item(record.key(), record.value(), record.timestamp()[1])
+
+
+def letters(gatewatch: Gatewatch) -> list[Item]:
+    """Return the dead letters."""
+    return [letter_item(own.key(), own.value(), own.headers() or ()) for own in gatewatch.read(gatewatch.dead_letters)]
+
+
+def vectors(features: Sequence[Message], *, everything: bool) -> Iterator[Item]:
+    """Yield the vectors of the topic of features; ``everything`` as for an item."""
+    for record in features:
+        yield vector_item(record.value(), everything=everything)
+
+
+def alerts(gatewatch: Gatewatch) -> list[Item]:
+    """Return the alerts."""
+    return [alert_item(record.value()) for record in gatewatch.read(gatewatch.anomalies)]
+
+
+def degrees(gatewatch: Gatewatch, topic: str) -> Iterator[Item]:
+    """Yield the counts of the latest record of each input partition on the topic of degrees."""
+    decode = importlib.import_module("stream.checkpoints").decode_degrees
+    latest = {record.key() or b"": record.value() or b"" for record in gatewatch.read(topic)}
+    for partition, value in latest.items():
+        found: DegreeSnapshot = decode(value)
+        yield from degree_items(partition.decode(), found)
+
+
+def _latest(admin: AdminClient, topic: str, isolation: IsolationLevel) -> dict[int, int]:
+    asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in range(PARTITIONS)}
+    found = admin.list_offsets(asked, isolation_level=isolation, request_timeout=10)
+    return {name.partition: future.result(timeout=15).offset for name, future in found.items()}
