@@ -89,7 +89,7 @@ def one_trial(schedule: Schedule, broker: Broker, calls: int = CALLS) -> Outcome
 def line_of(outcome: Outcome) -> str:
     """Return a line on a trial; several when something was wrong."""
     compared, own = outcome.comparison, outcome.schedule
-    faults = ", ".join(f"{count} × {kind}" for kind, count in sorted(outcome.injected.items())) or "no faults"
+    faults = ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.injected.items())) or "no faults"
     line = (
         f"seed {own.seed}  {'frozen' if own.frozen else 'live  '}  {outcome.seconds:5.1f} s  "
         f"{compared.compared['call']:,} calls, {compared.compared['session']:,} sessions, "

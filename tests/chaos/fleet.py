@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream.errors import ExitCode
-from tests.chaos.schedule import SESSION_TIMEOUT_S
 from tests.kafka_broker import free_port
 from tests.kafka_workers import Gatewatch, Worker
 
@@ -158,12 +157,3 @@ def last_words(worker: Worker) -> str:
     lines = re.sub(r"\x1b\[[0-9;]*m", "", worker.output()).strip().splitlines()
     errors = [line for line in lines if re.search(r"\berror\b", line)]
     return (errors or lines or [""])[-1].strip()[-300:]
-
-
-def member_settings(*, own_broker: bool) -> dict[str, object]:
-    """Return the settings by which the group soon misses a worker; a broker that is given may not allow so little."""
-    timeout_s = SESSION_TIMEOUT_S if own_broker else 6.0
-    return {
-        "kafka.properties.session.timeout.ms": round(timeout_s * 1000),
-        "kafka.properties.heartbeat.interval.ms": 300,
-    }

@@ -6,14 +6,14 @@ from itertools import islice
 import msgspec
 
 from featurizer.degrees import DegreeSnapshot
-from featurizer.features import FeatureVector, Occasion
+from featurizer.features import FeatureVector
 from scorer.alerts import Contribution
 from scorer.judge import Judge
 from scorer.verdicts import Readiness, Verdict
 from stream import assembly
+from stream.adapters import decoder
 from stream.batches import Batch
 from stream.encodings.ocsf import alert_record
-from stream.pipeline import Detector
 from stream.records import REPLAY, FileRecord, Record, TopicPartition
 from stream.settings import Settings
 from stream.wire import FeatureRecord, call_record, dead_letter_record, vector_record
@@ -83,7 +83,7 @@ class Detection:
         if isinstance(judge, RecordedJudge):
             judge.published = verdicts or {}
         self._everything = verdicts is None
-        self._detector: Detector = assembly.detector(settings, judge, assembly.detect_decoders(settings))
+        self._detector = assembly.detector(settings, judge, assembly.detect_decoders(settings))
         for partition in range(settings.topics.partitions):
             self._detector.assign(TopicPartition(settings.topics.api_calls, partition))
 
@@ -108,7 +108,7 @@ class Detection:
 def degrees_of(settings: Settings, values: Sequence[bytes]) -> DegreeSnapshot:
     """Return the degree table that gateway log records lead to, read as one partition."""
     routes = assembly.route_templates(settings)
-    decode = assembly.decoder(settings.inputs[0].format, routes)
+    decode = decoder(settings.inputs[0].format, routes)
     sessionizer = assembly.sessionizer(settings, {REPLAY.topic: decode})
     sessionizer.assign(REPLAY)
     sessionizer.sessionize([FileRecord(number, value) for number, value in enumerate(values)])

@@ -95,4 +95,4 @@ def _reasons(outcomes: Sequence[Outcome]) -> list[str]:
     said = Counter(
         "".join("#" if sign.isdigit() else sign for sign in text) for own in outcomes for text in own.crashes
     )
-    return [f"- {count} × {text[-200:]}" for text, count in said.most_common(10)]
+    return [f"- {count} times: {text[-200:]}" for text, count in said.most_common(10)]

@@ -1,7 +1,8 @@
 """Traffic: the input of a trial, the same for a seed but for when it begins.
 
 Clients come in sessions of 1 to 60 calls and come back after a pause longer than the gap. One client in eight
-walks endpoints that the others do not use. One record in sixty or so is bad, late, from the future, a copy, or an array.
+walks endpoints that the others do not use. One record in sixty or so is
+bad, late, from the future, a copy, or an array.
 """
 
 import math
@@ -28,7 +29,7 @@ _ENDPOINTS = 20
 _RARE = 200
 _ODDITY = (0, 0, 0, 0, 0, 0, 0, 7)
 """Of sixteen calls of a client, those to rare endpoints, by the client's number modulo eight."""
-_STEPS = (0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 4, 5)
+_STEPS = (0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 19, 19, 19, 19, 2, 18)
 _PAUSES_MS = tuple(int(-900 * math.log(1 - place / 1024)) for place in range(1024))
 """Exponential, with a mean of 900 ms."""
 _METHODS = ("GET", "GET", "POST", "PUT")
@@ -121,7 +122,7 @@ def _calls_of(rng: Random, client: int) -> Iterator[_Call]:
             if draw & 15 < oddity:
                 at = _ENDPOINTS + (draw >> 4 & 0xFFF) % _RARE
             else:
-                at = (at * 7 + _STEPS[draw >> 4 & 15]) % _ENDPOINTS
+                at = (at + _STEPS[draw >> 4 & 15]) % _ENDPOINTS
             late = draw >> 16 & 1023
             sent = time + (late * 4 if late > 1010 else late >> 3)
             yield _Call(sent, time, client, at, first)

@@ -1,4 +1,4 @@
-"""Trial: a known input, workers that are killed while they read it, and what is published compared with what must be."""
+"""Trial: workers are killed while they read a known input; what they publish is compared with what they must."""
 
 import gc
 import time
@@ -6,36 +6,34 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
 
 import msgspec
-from confluent_kafka import KafkaException, Message, Producer
+from confluent_kafka import KafkaException
 
-from stream.bundles import write_bundle
 from stream.clock import now_ms
+from stream.records import Record
 from stream.settings import Settings, load_settings
 from stream.topic_specs import wanted_topics
 from stream.topics import Topics
-from tests.chaos import published, traffic
+from tests.chaos import published
 from tests.chaos.comparing import Comparison, compare, repeated_alerts
 from tests.chaos.faults import Chaos
-from tests.chaos.fleet import Fleet, last_words, member_settings
+from tests.chaos.fleet import Fleet, last_words
+from tests.chaos.installation import put_model, settings_of
 from tests.chaos.items import Item
 from tests.chaos.reference import Detection, degrees_of, normalised, recorded_verdicts
-from tests.chaos.schedule import LOAD_SECONDS, FaultKind, Schedule
+from tests.chaos.schedule import FaultKind, Schedule
 from tests.chaos.traffic import LogRecord, make_traffic, markers
+from tests.chaos.writer import Writer
 from tests.kafka_broker import Broker, GivenBroker
 from tests.kafka_fixture import Kafka
 from tests.kafka_workers import Gatewatch
-from tests.model_factory import make_bundle
 
 CALLS = 200_000
 _BEGINS_BEFORE_MS = 7_200_000
 _LOOK_S = 0.05
 _ASK_S = 0.3
 _LONGEST_S = 120.0
-_SLICE = 500
-_NEVER_S = 1_000_000.0
 _DEGREES_OF = 10_000
 
 
@@ -108,13 +106,14 @@ class _Trial:
         self._outcome = outcome
         self._bundle = folder / "model.zip"
         self._reloads = 0
-        self._write_bundle()
-        self._gatewatch = Gatewatch(kafka, folder, _settings(schedule, kafka.prefix, self._bundle))
+        put_model(self._bundle, self._reloads)
+        own_broker = not isinstance(broker, GivenBroker)
+        self._gatewatch = Gatewatch(
+            kafka, folder, settings_of(schedule, kafka.prefix, self._bundle, own_broker=own_broker)
+        )
         self._gatewatch.settings["inputs"] = [{"topic": self._gatewatch.logs, "format": "gatewatch"}]
-        self._gatewatch.settings |= member_settings(own_broker=not isinstance(broker, GivenBroker))
         self._fleet = Fleet(self._gatewatch, fixed_members=schedule.fixed_members)
         self._chaos: Chaos | None = None
-        self._expected_letters: list[Item] = []
         self._phase_began = time.monotonic()
         self._deadline = time.monotonic() + _LONGEST_S
 
@@ -129,7 +128,7 @@ class _Trial:
         else:
             self._start_workers()
             records = make_traffic(self._schedule.seed, start, calls)
-        writer = _Writer(gatewatch.producer(), gatewatch.logs, records)
+        writer = Writer(gatewatch.producer(), gatewatch.logs, records)
         self._chaos = Chaos(self._schedule, self._fleet, self._broker, self._reload)
         self._phase("set up")
         writer.start()
@@ -138,16 +137,16 @@ class _Trial:
         self._until(lambda: self._has_read("normalise", gatewatch.logs), "the logs to be normalised")
         writer.write(markers(start))
         self._until(lambda: self._has_read("normalise", gatewatch.logs), "the markers to be normalised")
-        sent = gatewatch.read(gatewatch.api_calls)
+        sent = published.records(gatewatch, gatewatch.api_calls)
         self._phase("normalise the rest")
-        self._compare_calls(settings, sent)
+        expected_letters = self._compare_calls(settings, sent)
         self._phase("compare calls")
-        last = {record.partition() or 0: (record.offset() or 0) + 1 for record in sent}
+        last = {record.partition(): record.offset() + 1 for record in sent}
         self._until(lambda: self._committed("detect", gatewatch.api_calls, last), "the calls to be read")
         self._phase("detect the rest")
         self._fleet.stop()
         self._phase("stop")
-        self._compare_sessions(settings, sent)
+        self._compare_sessions(settings, sent, expected_letters)
         self._phase("compare sessions")
 
     def end(self) -> None:
@@ -181,18 +180,11 @@ class _Trial:
         self._fleet.look_after(broker_is_up=True)
 
     def _reload(self) -> None:
+        """Replace the model: with live degrees by another."""
         self._reloads += not self._schedule.frozen
-        self._write_bundle()
+        put_model(self._bundle, self._reloads)
 
-    def _write_bundle(self) -> None:
-        """Put the model in its place: with live degrees another at each reload."""
-        odd = self._reloads % 2
-        bundle = make_bundle(
-            "odd" if odd else "even", seed=odd, minimum_edges=0, threshold_open=0.6, threshold_closed=0.5
-        )
-        write_bundle(self._bundle, bundle.to_files())
-
-    def _over(self, writer: "_Writer") -> bool:
+    def _over(self, writer: Writer) -> bool:
         return self._chaos is not None and self._chaos.over and not writer.is_alive()
 
     def _phase(self, name: str) -> None:
@@ -231,82 +223,25 @@ class _Trial:
             return False
         return all(committed[number] >= end for number, end in ends.items())
 
-    def _compare_calls(self, settings: Settings, sent: list[Message]) -> None:
-        """Compare what the role normalise has published; its dead letters wait for those of the role detect."""
-        expected = list(normalised(settings, self._gatewatch.read(self._gatewatch.logs)))
-        self._expected_letters = [item for item in expected if item.what == "dead letter"]
+    def _compare_calls(self, settings: Settings, sent: list[Record]) -> list[Item]:
+        """Compare the calls, and return the dead letters that there must be of gateway logs."""
+        expected = list(normalised(settings, published.records(self._gatewatch, self._gatewatch.logs)))
         calls = [item for item in expected if item.what == "call"]
         self._outcome.comparison.add(compare(calls, published.passed_on(sent)))
+        return [item for item in expected if item.what == "dead letter"]
 
-    def _compare_sessions(self, settings: Settings, sent: list[Message]) -> None:
+    def _compare_sessions(self, settings: Settings, sent: list[Record], letters: list[Item]) -> None:
         """Compare all the rest."""
         gatewatch, result, frozen = self._gatewatch, self._outcome.comparison, self._schedule.frozen
         outputs = [gatewatch.features, gatewatch.anomalies, gatewatch.dead_letters]
         self._until(lambda: published.settled(gatewatch, outputs), "the last transactions to end")
-        features = gatewatch.read(gatewatch.features)
+        features = published.records(gatewatch, gatewatch.features)
         alerts = published.alerts(gatewatch)
-        found = [*published.vectors(features, everything=frozen), *alerts, *published.letters(gatewatch)]
+        found = [*published.vectors(features, everything=frozen), *alerts, *published.dead_letters(gatewatch)]
         detection = Detection(settings, None if frozen else recorded_verdicts(features))
-        expected = [*self._expected_letters, *detection.items(sent)]
+        expected = [*letters, *detection.items(sent)]
         if published.DURABLE:
             found += published.degrees(gatewatch, str(gatewatch.settings["topics.degrees"]))
             expected += detection.degrees()
         result.add(compare(expected, found))
         result.add(repeated_alerts(alerts))
-
-
-class _Writer(Thread):
-    """Writes the input at an even pace."""
-
-    def __init__(self, producer: Producer, topic: str, records: list[LogRecord]) -> None:
-        super().__init__(name="write the input", daemon=True)
-        self._producer = producer
-        self._topic = topic
-        self._records = records
-
-    def run(self) -> None:
-        began, count = time.monotonic(), len(self._records)
-        for at in range(0, count, _SLICE):
-            ahead = began + LOAD_SECONDS * at / count - time.monotonic()
-            if ahead > 0:
-                time.sleep(ahead)
-            self._put(self._records[at : at + _SLICE])
-        self.flush()
-
-    def write(self, records: list[LogRecord]) -> None:
-        """Write a few more at once."""
-        self._put(records)
-        self.flush()
-
-    def flush(self) -> None:
-        assert self._producer.flush(60) == 0, "the input has arrived"
-
-    def _put(self, records: list[LogRecord]) -> None:
-        produce = self._producer.produce
-        for partition, key, value, timestamp in records:
-            produce(self._topic, value, key, partition, timestamp=timestamp)
-        self._producer.poll(0)
-
-
-def _settings(schedule: Schedule, prefix: str, bundle: Path) -> dict[str, object]:
-    """Return the settings in which a trial differs from other tests."""
-    settings: dict[str, object] = {
-        "model.bundle": str(bundle),
-        "sessions.gap_s": traffic.GAP_S,
-        "sessions.quiet_s": traffic.QUIET_S,
-        "sessions.lateness_s": traffic.LATENESS_S,
-        "sessions.linger_s": traffic.LINGER_S,
-        "sessions.max_calls": traffic.MOST_CALLS,
-        # The wall clock decides nothing: the log alone closes sessions.
-        "sessions.idle_after_s": _NEVER_S,
-        "alerts.cooldown_s": schedule.cooldown_s,
-        # Partitions that are caught up with take turns, so that their clocks stay close together.
-        "kafka.properties.max.partition.fetch.bytes": 100_000,
-        "delivery.commit_interval_ms": schedule.commit_interval_ms,
-        "kafka.transaction_timeout_s": schedule.transaction_timeout_s,
-    }
-    if published.DURABLE:
-        settings["state.checkpoint_interval_s"] = schedule.checkpoint_interval_s
-        settings["topics.state"] = prefix + "state"
-        settings["topics.degrees"] = prefix + "degrees"
-    return settings
