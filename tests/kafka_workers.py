@@ -149,9 +149,9 @@ class Gatewatch:
         group = self._group(role)
         return len(self.kafka.admin().describe_consumer_groups([group])[group].result(timeout=20).members)
 
-    def read(self, topic: str) -> list[Message]:
+    def read(self, topic: str, partitions: int = PARTITIONS) -> list[Message]:
         """Return all committed records of a topic, partition by partition in order."""
-        return sorted(self._records(topic), key=lambda record: (record.partition() or 0, record.offset() or 0))
+        return sorted(self._records(topic, partitions), key=lambda record: (record.partition() or 0, record.offset() or 0))
 
     def documents(self, topic: str) -> list[dict[str, Any]]:
         """Return all committed records of a topic as JSON."""
@@ -166,7 +166,7 @@ class Gatewatch:
         in_sessions: int = sum(own["calls"] for own in self.closed_sessions())
         return in_sessions + len(self.read(self.dead_letters))
 
-    def _records(self, topic: str) -> Iterable[Message]:
+    def _records(self, topic: str, partitions: int) -> Iterable[Message]:
         reader = Consumer(
             {
                 "bootstrap.servers": self.kafka.bootstrap,
@@ -177,8 +177,8 @@ class Gatewatch:
             }
         )
         try:
-            reader.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
-            unread = set(range(PARTITIONS))
+            reader.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
+            unread = set(range(partitions))
             deadline = time.monotonic() + 30
             while unread:
                 assert time.monotonic() < deadline, f"{topic} could not be read to its end"

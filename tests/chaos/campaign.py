@@ -94,7 +94,7 @@ def line_of(outcome: Outcome) -> str:
         f"seed {own.seed}  {'frozen' if own.frozen else 'live  '}  {outcome.seconds:5.1f} s  "
         f"{compared.compared['call']:,} calls, {compared.compared['session']:,} sessions, "
         f"{compared.compared['alert']:,} alerts  {'equal' if outcome.clean else 'NOT EQUAL'}  "
-        f"({faults}; {len(outcome.crashes)} crashes)"
+        f"({faults}; {len(outcome.crashes)} crashes, {outcome.restored} restored, {outcome.replayed:,} replayed)"
     )
     if outcome.clean:
         return line

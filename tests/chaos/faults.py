@@ -124,9 +124,7 @@ class Chaos:
                 fleet.end_all(signal.SIGTERM, fault.lasts)
             case FaultKind.RELOAD:
                 self._reload()
-                for own in fleet.able(frozen=True):
-                    if own.worker is not None and "partitions assigned" in own.worker.log.read_text(errors="replace"):
-                        own.worker.process.send_signal(signal.SIGHUP)
+                fleet.reload()
 
     def _thaw(self, slot: Slot, worker: object) -> None:
         """Let a frozen process go on, unless it has been killed and the place has another."""

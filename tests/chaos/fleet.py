@@ -15,6 +15,8 @@ _RESTART_AFTER_S = 0.5
 _ALLOWED = {ExitCode.FAILURE, ExitCode.UNREACHABLE}
 """With these a worker may end by itself: the broker was away, or another has its partitions."""
 _STOP_SECONDS = 40.0
+_AT_WORK = "partitions assigned"
+"""In the log of a worker that listens to signals."""
 
 
 @dataclass(eq=False)
@@ -106,6 +108,12 @@ class Fleet:
             if slot.alive:
                 self.end(slot, how, pause)
 
+    def reload(self) -> None:
+        """Send SIGHUP to every process that listens to it; the others read the model when they start."""
+        for slot in self.able(frozen=True):
+            if slot.worker is not None and _AT_WORK in slot.worker.log.read_text(errors="replace"):
+                slot.worker.process.send_signal(signal.SIGHUP)
+
     def signal(self, slot: Slot, what: signal.Signals) -> None:
         """Send a process any other signal."""
         if slot.worker is not None:
@@ -143,8 +151,9 @@ class Fleet:
 
     def _ended(self, slot: Slot, worker: Worker) -> None:
         code, ending = worker.process.returncode, slot.ending
-        as_told = code == 0 if ending is signal.SIGTERM else ending is not None and code == -ending
-        if not as_told:
+        # One that is told to end before it listens to signals ends by them.
+        listened = ending is signal.SIGTERM and _AT_WORK in worker.log.read_text(errors="replace")
+        if code != 0 if listened else ending is None or code not in {0, -ending}:
             (self.crashes if code in _ALLOWED else self.misdeeds).append(
                 f"{worker.name} ended with {code}: {last_words(worker)}"
             )

@@ -4,24 +4,22 @@ from pathlib import Path
 
 from stream.bundles import write_bundle
 from tests.chaos import traffic
-from tests.chaos.published import DURABLE
 from tests.chaos.schedule import SESSION_TIMEOUT_S, Schedule
 from tests.model_factory import make_bundle
 
 _NEVER_S = 1_000_000.0
 
 
-def settings_of(schedule: Schedule, prefix: str, bundle: Path, *, own_broker: bool) -> dict[str, object]:
+def settings_of(schedule: Schedule, bundle: Path, *, own_broker: bool) -> dict[str, object]:
     """Return the settings in which a trial differs from other tests.
 
     Args:
         schedule: the trial.
-        prefix: begins the names of its topics.
         bundle: where its model is.
         own_broker: the broker takes the shortest timeouts; one that is given may not.
     """
     timeout_s = SESSION_TIMEOUT_S if own_broker else 6.0
-    settings: dict[str, object] = {
+    return {
         "model.bundle": str(bundle),
         "sessions.gap_s": traffic.GAP_S,
         "sessions.quiet_s": traffic.QUIET_S,
@@ -37,12 +35,8 @@ def settings_of(schedule: Schedule, prefix: str, bundle: Path, *, own_broker: bo
         "kafka.properties.heartbeat.interval.ms": 300,
         "delivery.commit_interval_ms": schedule.commit_interval_ms,
         "kafka.transaction_timeout_s": schedule.transaction_timeout_s,
+        "state.checkpoint_interval_s": schedule.checkpoint_interval_s,
     }
-    if DURABLE:
-        settings["state.checkpoint_interval_s"] = schedule.checkpoint_interval_s
-        settings["topics.state"] = prefix + "state"
-        settings["topics.degrees"] = prefix + "degrees"
-    return settings
 
 
 def put_model(place: Path, number: int) -> None:

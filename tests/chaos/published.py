@@ -1,19 +1,15 @@
 """Published: what a read_committed consumer finds on the topics of a trial."""
 
-import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from confluent_kafka import IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # its stub does not export it
 
+from stream.checkpoints import decode_degrees
 from stream.records import Record
-from stream.settings import Settings
 from tests.chaos.items import Item, alert_item, call_item, degree_items, letter_item, vector_item
 from tests.kafka_workers import PARTITIONS, Gatewatch
-
-DURABLE = "state" in Settings.model_fields
-"""The workers keep their state in topics."""
 
 
 def end_of(gatewatch: Gatewatch, topic: str) -> dict[int, int]:
@@ -32,7 +28,8 @@ def settled(gatewatch: Gatewatch, topics: Sequence[str]) -> bool:
 
 def records(gatewatch: Gatewatch, topic: str) -> list[Record]:
     """Return all committed records of a topic, partition by partition in order."""
-    return cast("list[Record]", gatewatch.read(topic))  # Message says that it may hold an error instead
+    found = gatewatch.read(topic, len(gatewatch.kafka.admin().list_topics(topic, timeout=10).topics[topic].partitions))
+    return cast("list[Record]", found)  # Message says that it may hold an error instead
 
 
 def passed_on(calls: Sequence[Record]) -> Iterator[Item]:
@@ -60,10 +57,9 @@ def alerts(gatewatch: Gatewatch) -> list[Item]:
 
 def degrees(gatewatch: Gatewatch, topic: str) -> Iterator[Item]:
     """Yield the counts of the latest record of each input partition on the topic of degrees."""
-    decode = importlib.import_module("stream.checkpoints").decode_degrees
     latest = {own.key() or b"": own.value() or b"" for own in records(gatewatch, topic)}
     for partition, value in latest.items():
-        yield from degree_items(partition.decode(), decode(value))
+        yield from degree_items(partition.decode(), decode_degrees(value)[0])
 
 
 def _latest(admin: AdminClient, topic: str, isolation: IsolationLevel) -> dict[int, int]:

@@ -15,7 +15,7 @@ from tests.chaos.trial import Outcome
 _COMPARED = ("call", "session", "vector", "alert", "dead letter", "degree")
 _HEADS = (
     "fault", "injected", "trials", "calls", "sessions", "vectors", "alerts", "dead letters", "degrees",
-    "lost", "duplicated", "different", "restarts after an error", "restores", "s a trial",
+    "lost", "duplicated", "different", "restarts after an error", "partitions restored", "records replayed", "s a trial",
 )  # fmt: skip
 
 
@@ -79,7 +79,8 @@ def _row(name: str, injected: int, outcomes: Sequence[Outcome]) -> tuple[str, ..
         total.duplicated.total(),
         total.different.total(),
         sum(len(outcome.crashes) for outcome in outcomes),
-        sum(outcome.counts["restored"] for outcome in outcomes),
+        sum(outcome.restored for outcome in outcomes),
+        sum(outcome.replayed for outcome in outcomes),
     ]
     mean = sum(outcome.seconds for outcome in outcomes) / max(len(outcomes), 1)
     return (name, *(f"{number:,}" for number in numbers), f"{mean:.1f}")
