@@ -151,7 +151,8 @@ class Gatewatch:
 
     def read(self, topic: str, partitions: int = PARTITIONS) -> list[Message]:
         """Return all committed records of a topic, partition by partition in order."""
-        return sorted(self._records(topic, partitions), key=lambda record: (record.partition() or 0, record.offset() or 0))
+        found = self._records(topic, partitions)
+        return sorted(found, key=lambda record: (record.partition() or 0, record.offset() or 0))
 
     def documents(self, topic: str) -> list[dict[str, Any]]:
         """Return all committed records of a topic as JSON."""

@@ -15,8 +15,10 @@ _RESTART_AFTER_S = 0.5
 _ALLOWED = {ExitCode.FAILURE, ExitCode.UNREACHABLE}
 """With these a worker may end by itself: the broker was away, or another has its partitions."""
 _STOP_SECONDS = 40.0
-_AT_WORK = "partitions assigned"
-"""In the log of a worker that listens to signals."""
+_LISTENS = "partitions assigned"
+"""In the log of a worker that has joined its group; from then on it listens to signals."""
+_AT_WORK = {"normalise": _LISTENS, "detect": "partition restored", "all": "partition restored"}
+"""In the log of a worker that processes records, by its role."""
 
 
 @dataclass(eq=False)
@@ -49,6 +51,11 @@ class Slot:
     def alive(self) -> bool:
         """True when a process is there that nobody has told to end."""
         return self.worker is not None and self.ending is None
+
+    @property
+    def at_work(self) -> bool:
+        """True when a process is there that has begun to process records."""
+        return self.worker is not None and self.alive and _AT_WORK[self.role] in log_of(self.worker)
 
 
 class Fleet:
@@ -111,7 +118,7 @@ class Fleet:
     def reload(self) -> None:
         """Send SIGHUP to every process that listens to it; the others read the model when they start."""
         for slot in self.able(frozen=True):
-            if slot.worker is not None and _AT_WORK in slot.worker.log.read_text(errors="replace"):
+            if slot.worker is not None and _LISTENS in log_of(slot.worker):
                 slot.worker.process.send_signal(signal.SIGHUP)
 
     def signal(self, slot: Slot, what: signal.Signals) -> None:
@@ -152,7 +159,7 @@ class Fleet:
     def _ended(self, slot: Slot, worker: Worker) -> None:
         code, ending = worker.process.returncode, slot.ending
         # One that is told to end before it listens to signals ends by them.
-        listened = ending is signal.SIGTERM and _AT_WORK in worker.log.read_text(errors="replace")
+        listened = ending is signal.SIGTERM and _LISTENS in log_of(worker)
         if code != 0 if listened else ending is None or code not in {0, -ending}:
             (self.crashes if code in _ALLOWED else self.misdeeds).append(
                 f"{worker.name} ended with {code}: {last_words(worker)}"
@@ -163,6 +170,12 @@ class Fleet:
 
 def last_words(worker: Worker) -> str:
     """Return the line of a worker's log that says why it ended."""
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", worker.output()).strip().splitlines()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", log_of(worker)).strip().splitlines()
     errors = [line for line in lines if re.search(r"\berror\b", line)]
-    return (errors or lines or [""])[-1].strip()[-300:]
+    reasons = [line for line in errors if "the worker stops" in line]
+    return (reasons or errors or lines or [""])[-1].strip()[-300:]
+
+
+def log_of(worker: Worker) -> str:
+    """Return all that a worker has written."""
+    return worker.log.read_text(errors="replace")

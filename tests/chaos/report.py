@@ -46,11 +46,9 @@ def document(outcomes: Sequence[Outcome], command: str, kafka_version: str, rema
     parts = ["# Chaos campaign", "\n".join(facts), table(outcomes)]
     if crashes := _reasons(outcomes):
         parts.append("## Why workers were started again\n\n" + "\n".join(crashes))
-    parts += [
-        f"## Seed {own.schedule.seed}\n\n" + "\n".join(f"- {line}" for line in wrong(own))
-        for own in outcomes
-        if not own.clean
-    ]
+    for own in outcomes:
+        if not own.clean:
+            parts.append(f"## Seed {own.schedule.seed}\n\n" + "\n".join(f"- {line}" for line in wrong(own)))
     return "\n\n".join(parts) + "\n"
 
 

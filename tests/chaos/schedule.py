@@ -37,16 +37,18 @@ class Fault(NamedTuple):
     """One event of a schedule.
 
     Attributes:
-        at: seconds after the first record was written.
+        at: seconds after the first record was written, or later.
         kind: what happens.
         pick: to which of the workers that can be met, modulo their number.
         lasts: seconds until it is undone: until the replacement is started, the process goes on, the broker is back.
+        waits: until there is a worker at work, whom it then meets; else it may meet one that starts or restores.
     """
 
     at: float
     kind: FaultKind
     pick: int
     lasts: float
+    waits: bool
 
 
 class Schedule(NamedTuple):
@@ -148,6 +150,7 @@ def _faults(
             kind=kind,
             pick=rng.randrange(60),
             lasts=round(rng.uniform(*_LASTS.get(kind, (0.0, 0.0))), 3),
+            waits=rng.random() < 0.75,
         )
         for place, kind in enumerate(kinds)
     )

@@ -35,7 +35,7 @@ CALLS = 200_000
 _BEGINS_BEFORE_MS = 7_200_000
 _LOOK_S = 0.05
 _ASK_S = 0.3
-_LONGEST_S = 120.0
+_LONGEST_S = 300.0
 _DEGREES_OF = 10_000
 
 
@@ -130,8 +130,9 @@ class _Trial:
         else:
             self._start_workers()
             records = make_traffic(self._schedule.seed, start, calls)
-        writer = Writer(_producer(gatewatch.kafka.bootstrap), gatewatch.logs, records)
-        self._chaos = Chaos(self._schedule, self._fleet, self._broker, self._reload)
+        self._until(lambda: all(slot.at_work for slot in self._fleet.slots), "the workers to begin")
+        self._chaos = chaos = Chaos(self._schedule, self._fleet, self._broker, self._reload)
+        writer = Writer(_producer(gatewatch.kafka.bootstrap), gatewatch.logs, records, lambda: chaos.progress)
         self._phase("set up")
         writer.start()
         self._until(lambda: self._over(writer), "the load and the faults", every=_LOOK_S)

@@ -1,6 +1,7 @@
-"""Writer: writes the input of a trial at an even pace."""
+"""Writer: writes the input of a trial at an even pace, for as long as there are faults to come."""
 
 import time
+from collections.abc import Callable
 from threading import Thread
 
 from confluent_kafka import Producer
@@ -10,6 +11,7 @@ from tests.chaos.traffic import LogRecord
 
 _SLICE = 500
 _FLUSH_S = 60.0
+_LOOK_S = 0.02
 
 
 class Writer(Thread):
@@ -19,13 +21,17 @@ class Writer(Thread):
         producer: where to.
         topic: likewise.
         records: in order; each names its partition.
+        allowed: returns the share of them that may be written by now.
     """
 
-    def __init__(self, producer: Producer, topic: str, records: list[LogRecord]) -> None:
+    def __init__(
+        self, producer: Producer, topic: str, records: list[LogRecord], allowed: Callable[[], float] = lambda: 1.0
+    ) -> None:
         super().__init__(name="write the input", daemon=True)
         self._producer = producer
         self._topic = topic
         self._records = records
+        self._allowed = allowed
 
     def run(self) -> None:
         """Write all of them."""
@@ -34,6 +40,8 @@ class Writer(Thread):
             ahead = began + LOAD_SECONDS * at / count - time.monotonic()
             if ahead > 0:
                 time.sleep(ahead)
+            while self._allowed() * count <= at:
+                time.sleep(_LOOK_S)
             self._put(self._records[at : at + _SLICE])
         self.flush()
 
