@@ -42,9 +42,9 @@ class Chaos:
             self._at(fault.at, lambda fault=fault: self._inject(fault))  # type: ignore[misc]  # bound early on purpose
 
     @property
-    def progress(self) -> float:
-        """Share of the input that may have been written by now: there is some left for every fault."""
-        return (self.injected.total() + 1) / (self._faults + 1)
+    def left(self) -> int:
+        """Faults that are still to come."""
+        return self._faults - self.injected.total()
 
     @property
     def over(self) -> bool:
@@ -83,7 +83,7 @@ class Chaos:
 
     def _inject(self, fault: Fault) -> bool:
         """Let a fault happen; False when it can't yet."""
-        if fault.waits and not any(slot.at_work for slot in self._fleet.slots):
+        if not any(slot.at_work_s >= fault.works for slot in self._fleet.slots):
             return False
         happened = self._on_the_broker(fault) if fault.kind is FaultKind.BROKER else self._on_workers(fault)
         self.injected[fault.kind] += happened
@@ -104,7 +104,7 @@ class Chaos:
         if fault.kind is FaultKind.JOIN:
             fleet.add("all" if any(slot.role == "all" for slot in fleet.slots) else "detect")
             return True
-        able = [slot for slot in fleet.able() if slot.at_work or not fault.waits]
+        able = [slot for slot in fleet.able() if slot.at_work_s >= fault.works]
         if fault.kind is FaultKind.LEAVE:
             able = [slot for slot in able if slot.role != "normalise" and slot.wanted]
         if not able:

@@ -35,6 +35,7 @@ class Slot:
         pause: seconds between the end of the present process and the start of the next.
         ending: the signal that the present process was told to end by.
         frozen: it has got SIGSTOP.
+        began: when the process was first seen at work, monotonic seconds; 0 before.
     """
 
     role: str
@@ -46,6 +47,7 @@ class Slot:
     pause: float = _RESTART_AFTER_S
     ending: signal.Signals | None = None
     frozen: bool = False
+    began: float = 0.0
 
     @property
     def alive(self) -> bool:
@@ -53,9 +55,14 @@ class Slot:
         return self.worker is not None and self.ending is None
 
     @property
-    def at_work(self) -> bool:
-        """True when a process is there that has begun to process records."""
-        return self.worker is not None and self.alive and _AT_WORK[self.role] in log_of(self.worker)
+    def at_work_s(self) -> float:
+        """Seconds since the process began to process records; 0 when it has not."""
+        return time.monotonic() - self.began if self.alive and self.began else 0.0
+
+    def note_beginning(self) -> None:
+        """Look whether the process is at work by now."""
+        if self.worker is not None and self.began == 0.0 and _AT_WORK[self.role] in log_of(self.worker):
+            self.began = time.monotonic()
 
 
 class Fleet:
@@ -88,6 +95,7 @@ class Fleet:
         for slot in self.slots:
             if slot.worker is not None and slot.worker.process.poll() is not None:
                 self._ended(slot, slot.worker)
+            slot.note_beginning()
         now = time.monotonic()
         if self._empty_for is not None and not any(slot.worker for slot in self.slots):
             for slot in self.slots:
@@ -154,7 +162,7 @@ class Fleet:
         if self._fixed_members:
             more["kafka__properties__group__instance__id"] = slot.member
         slot.worker = self._gatewatch.worker(slot.role, slot.port, **more)
-        slot.ending, slot.frozen, slot.pause = None, False, _RESTART_AFTER_S
+        slot.ending, slot.frozen, slot.pause, slot.began = None, False, _RESTART_AFTER_S, 0.0
 
     def _ended(self, slot: Slot, worker: Worker) -> None:
         code, ending = worker.process.returncode, slot.ending

@@ -15,14 +15,15 @@ from tests.chaos.trial import Outcome
 _COMPARED = ("call", "session", "vector", "alert", "dead letter", "degree")
 _HEADS = (
     "fault", "injected", "trials", "calls", "sessions", "vectors", "alerts", "dead letters", "degrees",
-    "lost", "duplicated", "different", "restarts after an error", "partitions restored", "records replayed", "s a trial",
+    "lost", "duplicated", "different", "restarts after an error", "restored", "replayed", "s a trial",
 )  # fmt: skip
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """Return a Markdown table: a row for the trials with each kind of fault, and one for all.
 
-    A trial has several kinds and so counts in several rows.
+    A trial has several kinds and so counts in several rows. ``restored`` are partitions whose state a worker read from
+    its topic, ``replayed`` the records that it then processed again.
     """
     rows = [_HEADS, tuple("---" if at == 0 else "--:" for at in range(len(_HEADS)))]
     for kind in FaultKind:
@@ -37,18 +38,16 @@ def document(outcomes: Sequence[Outcome], command: str, kafka_version: str, rema
     """Return the report of a campaign as Markdown."""
     seconds = sum(outcome.seconds for outcome in outcomes)
     facts = [
-        f"- command: `{command}`",
-        f"- trials: {len(outcomes)}, seeds {_seeds(outcomes)}; {seconds / 60:.1f} min",
-        f"- machine: {machine()}",
-        f"- Python {platform.python_version()}, librdkafka {confluent_kafka.libversion()[0]}, Kafka {kafka_version}",
-        *(f"- {remark}" for remark in remarks),
+        f"command: `{command}`",
+        f"trials: {len(outcomes)}, seeds {_seeds(outcomes)}; {seconds / 60:.1f} min",
+        f"machine: {machine()}",
+        f"Python {platform.python_version()}, librdkafka {confluent_kafka.libversion()[0]}, Kafka {kafka_version}",
+        *remarks,
     ]
-    parts = ["# Chaos campaign", "\n".join(facts), table(outcomes)]
+    parts = ["# Chaos campaign", _listed(facts), table(outcomes)]
     if crashes := _reasons(outcomes):
-        parts.append("## Why workers were started again\n\n" + "\n".join(crashes))
-    for own in outcomes:
-        if not own.clean:
-            parts.append(f"## Seed {own.schedule.seed}\n\n" + "\n".join(f"- {line}" for line in wrong(own)))
+        parts.append(f"## Why workers were started again\n\n{_listed(crashes)}")
+    parts += [f"## Seed {own.schedule.seed}\n\n{_listed(wrong(own))}" for own in outcomes if not own.clean]
     return "\n\n".join(parts) + "\n"
 
 
@@ -63,6 +62,10 @@ def machine() -> str:
         int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal")
     )
     return f"{os.cpu_count()} cores, {memory / 2**20:.1f} GiB, {platform.system()} {platform.release()}"
+
+
+def _listed(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _row(name: str, injected: int, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
@@ -94,4 +97,4 @@ def _reasons(outcomes: Sequence[Outcome]) -> list[str]:
     said = Counter(
         "".join("#" if sign.isdigit() else sign for sign in text) for own in outcomes for text in own.crashes
     )
-    return [f"- {count} times: {text[-200:]}" for text, count in said.most_common(10)]
+    return [f"{count} times: {text[-200:]}" for text, count in said.most_common(10)]

@@ -37,18 +37,18 @@ class Fault(NamedTuple):
     """One event of a schedule.
 
     Attributes:
-        at: seconds after the first record was written, or later.
+        at: seconds after the first record was written; later if nobody can be met then.
         kind: what happens.
         pick: to which of the workers that can be met, modulo their number.
         lasts: seconds until it is undone: until the replacement is started, the process goes on, the broker is back.
-        waits: until there is a worker at work, whom it then meets; else it may meet one that starts or restores.
+        works: seconds that the worker it meets has been at work, at least; at 0 it may also be starting or restoring.
     """
 
     at: float
     kind: FaultKind
     pick: int
     lasts: float
-    waits: bool
+    works: float
 
 
 class Schedule(NamedTuple):
@@ -150,7 +150,7 @@ def _faults(
             kind=kind,
             pick=rng.randrange(60),
             lasts=round(rng.uniform(*_LASTS.get(kind, (0.0, 0.0))), 3),
-            waits=rng.random() < 0.75,
+            works=round(rng.uniform(0.3, 2.5), 3) if rng.random() < 0.75 else 0.0,
         )
         for place, kind in enumerate(kinds)
     )

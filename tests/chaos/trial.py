@@ -130,9 +130,9 @@ class _Trial:
         else:
             self._start_workers()
             records = make_traffic(self._schedule.seed, start, calls)
-        self._until(lambda: all(slot.at_work for slot in self._fleet.slots), "the workers to begin")
+        self._until(lambda: all(slot.at_work_s for slot in self._fleet.slots), "the workers to begin")
         self._chaos = chaos = Chaos(self._schedule, self._fleet, self._broker, self._reload)
-        writer = Writer(_producer(gatewatch.kafka.bootstrap), gatewatch.logs, records, lambda: chaos.progress)
+        writer = Writer(_producer(gatewatch.kafka.bootstrap), gatewatch.logs, records, lambda: chaos.left)
         self._phase("set up")
         writer.start()
         self._until(lambda: self._over(writer), "the load and the faults", every=_LOOK_S)

@@ -11,7 +11,9 @@ from tests.chaos.traffic import LogRecord
 
 _SLICE = 500
 _FLUSH_S = 60.0
-_LOOK_S = 0.02
+_FAULT_S = 2.0
+"""How long a fault takes, roughly; on a busy machine the input is written more slowly."""
+_LEAST_S = 0.2
 
 
 class Writer(Thread):
@@ -21,28 +23,25 @@ class Writer(Thread):
         producer: where to.
         topic: likewise.
         records: in order; each names its partition.
-        allowed: returns the share of them that may be written by now.
+        faults_left: returns how many faults are still to come; the input lasts until the last of them.
     """
 
     def __init__(
-        self, producer: Producer, topic: str, records: list[LogRecord], allowed: Callable[[], float] = lambda: 1.0
+        self, producer: Producer, topic: str, records: list[LogRecord], faults_left: Callable[[], int]
     ) -> None:
         super().__init__(name="write the input", daemon=True)
         self._producer = producer
         self._topic = topic
         self._records = records
-        self._allowed = allowed
+        self._faults_left = faults_left
 
     def run(self) -> None:
         """Write all of them."""
         began, count = time.monotonic(), len(self._records)
         for at in range(0, count, _SLICE):
-            ahead = began + LOAD_SECONDS * at / count - time.monotonic()
-            if ahead > 0:
-                time.sleep(ahead)
-            while self._allowed() * count <= at:
-                time.sleep(_LOOK_S)
+            remaining_s = max(_LEAST_S, began + LOAD_SECONDS - time.monotonic(), self._faults_left() * _FAULT_S)
             self._put(self._records[at : at + _SLICE])
+            time.sleep(remaining_s * _SLICE / (count - at))
         self.flush()
 
     def write(self, records: list[LogRecord]) -> None:
