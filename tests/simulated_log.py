@@ -21,7 +21,7 @@ class Phase(Enum):
 
 @dataclass(eq=False)
 class Transaction:
-    """One transaction: the offsets it has added, and what came of it; ``lost`` when its worker has no partitions now."""
+    """One transaction: the offsets it has added, what came of it, and whether its worker has lost its partitions."""
 
     phase: Phase = Phase.OPEN
     lost: bool = False
