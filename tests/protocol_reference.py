@@ -10,9 +10,9 @@ are those that the policy makes of the published verdicts, at most one early and
 tables lack exactly the sessions that were published as anomalous. It holds at any moment, not only at the end.
 
 at_least_once: outputs may be there again, with the same id (alerts: session, kind and model). Told by their ids all
-are there, and the vectors and dead letters are the same in each copy, but for what is void: what was published of a
-move of the clocks, or under limits, that a crash undid before a checkpoint told of them. Of a session that was
-published twice with different verdicts the later decision holds, with two exceptions (see ``require_degrees``).
+are there; dead letters, and what is local in vectors, are the same in each copy, but for what is void: what was
+published of a move of the clocks, or under limits, that a crash undid before a checkpoint told of them. Of a session
+that was published twice with different verdicts the later decision holds, with two exceptions (``require_degrees``).
 
 Under either guarantee, where degrees and model stay the same and nothing is void, vectors, verdicts and alerts equal
 those of the uninterrupted run in everything.
