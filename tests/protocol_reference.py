@@ -1,9 +1,21 @@
 """What must be in the log after any schedule: told by one uninterrupted run of the pure pipeline over each partition.
 
-The run is given the same records, and the events that became durable at the positions where they did. A session's
-records of the input decide when vectors are taken and what is local in them. Verdicts may differ from a run's to
-another's, as the degree tables and the model do; they are taken from what was published, and everything that follows
-from them must be there too: alerts, and which sessions have taught the degree tables.
+The run is given the same records, and at the same positions what no record tells: other limits, clocks moved by the
+wall clock; both from the moment they were durable. It decides which vectors there are and what is local in them, late
+calls and dead letters. Global degrees and the model may be others when a record is processed again, so verdicts are
+taken from what was published, and all that follows from them must be there: alerts, and who has taught the tables.
+
+exactly_once: of every offset below the committed one each output is there once, in order, and nothing else; the alerts
+are those that the policy makes of the published verdicts, at most one early and one closing of a session; the degree
+tables lack exactly the sessions that were published as anomalous. It holds at any moment, not only at the end.
+
+at_least_once: outputs may be there again, with the same id (alerts: session, kind and model). Told by their ids all
+are there; dead letters, and what is local in vectors, are the same in each copy, but for what is void: what was
+published of a move of the clocks, or under limits, that a crash undid before a checkpoint told of them. Of a session
+that was published twice with different verdicts the later decision holds, with two exceptions (``require_degrees``).
+
+Under either guarantee, where degrees and model stay the same and nothing is void, vectors, verdicts and alerts equal
+those of the uninterrupted run in everything.
 """
 
 from collections import Counter

@@ -19,6 +19,7 @@ from stream.batches import Batch
 from stream.checkpoints import Restoration, decode_degrees, restore_sessions
 from stream.cycle import Cycle
 from stream.dead_letter_limit import DeadLetterPolicy, DeadLetterWindow
+from stream.errors import StateError
 from stream.records import TopicPartition
 from stream.resume import Log as Seen
 from stream.resume import resume
@@ -135,10 +136,16 @@ class Worker:
         self.restoring[name] = self._restore(name)
 
     def restore(self, name: TopicPartition, steps: int) -> None:
-        for _ in range(steps):
-            if next(self.restoring[name], self) is self:
-                del self.restoring[name]
-                return
+        try:
+            for _ in range(steps):
+                if next(self.restoring[name], self) is self:
+                    del self.restoring[name]
+                    return
+        except StateError:
+            # Offset and state of two moments: who has the partition now has committed between them.
+            if not self.expelled:
+                raise
+            del self.restoring[name]
 
     def _restore(self, name: TopicPartition) -> Iterator[None]:
         world, log = self.world, self.world.log

@@ -3,8 +3,8 @@
 Hypothesis makes schedules up: workers come, crash between any two steps, lose their partitions and do not know it,
 take partitions over; models and limits change; the log is compacted. What must hold is in ``protocol_reference``.
 
-Hypothesis looks for the shortest schedule that fails; plain random ones (``random_schedules``) are twenty times cheaper
-and go further. ``python -m tests.random_schedules 20000`` runs as many of those as that.
+Hypothesis looks for the shortest schedule that fails; plain random ones (``random_schedules``) are cheaper and go
+further. ``python -m tests.random_schedules 20000`` runs as many of those as that.
 """
 
 from dataclasses import replace
@@ -30,7 +30,7 @@ from tests.protocol_reference import (
 from tests.records import NOW, Made, call_record, plain_judge
 from tests.simulated_workers import OUTPUTS, PARTITIONS, TOPICS, Worker, World
 
-EXAMPLES = 40
+EXAMPLES = 100
 FROZEN = DegreeSnapshot(60, {f"GET /{name}": EndpointDegrees(at + 1, 9 - at) for at, name in enumerate("abc")})
 MUCH_LATER = 100_000
 
@@ -231,7 +231,9 @@ class Protocol(RuleBasedStateMachine):
         last.flush()
         self.world.log.abort(list(self.world.log.transactions))
         for name in PARTITIONS:
-            if self.world.inputs[name]:
+            assert last.reading[name] == self.world.end(name)
+            # With at_least_once the last commit may be missing, and a checkpoint say how far everything is done.
+            if self.world.inputs[name] and self.world.transactional:
                 assert self.world.log.offsets[name] == self.world.end(name)
         self.last = last
 

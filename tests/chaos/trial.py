@@ -203,7 +203,7 @@ class _Trial:
         while True:
             if chaos is not None:
                 chaos.go_on()
-                self._fleet.look_after(broker_is_up=chaos.broker_is_up)
+            self._fleet.look_after(broker_is_up=chaos is None or chaos.broker_is_up)
             if time.monotonic() - asked >= every:
                 if condition():
                     return
