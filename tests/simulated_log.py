@@ -21,11 +21,7 @@ class Phase(Enum):
 
 @dataclass(eq=False)
 class Transaction:
-<<<<<<< HEAD
-    """One transaction: its offsets, and what came of it; ``lost`` when its worker has no partitions any more."""
-=======
     """One transaction: the offsets it has added, what came of it, and whether its worker has lost its partitions."""
->>>>>>> prove
 
     phase: Phase = Phase.OPEN
     lost: bool = False
