@@ -17,7 +17,7 @@ from stream.records import TopicPartition
 
 log = structlog.get_logger(__name__)
 
-_POLL_S = 0.5
+_POLL_S, _HURRIED_POLL_S = 0.5, 0.05
 _ANSWER_S = 10.0
 _RETRY_S = 1.0
 _MOST = 1000
@@ -78,7 +78,7 @@ class DegreeFeed:
         if consumer is None:
             return []
         found = []
-        for message in consumer.consume(_MOST, _POLL_S):
+        for message in consumer.consume(_MOST, _HURRIED_POLL_S if self._behind else _POLL_S):
             error = message.error()
             if error is not None:
                 self._heed(error, message.partition() or 0, message.offset() or 0)
@@ -103,7 +103,8 @@ class DegreeFeed:
             return None
         finally:
             asker.close()
-        consumer = Consumer(self._config | {"auto.offset.reset": "earliest", "enable.partition.eof": True})
+        more = {"auto.offset.reset": "earliest", "enable.partition.eof": True, "fetch.wait.max.ms": 100}
+        consumer = Consumer(self._config | more)
         consumer.assign([Offset(self._topic, number, 0) for number in ranges])
         self._behind = {number: high for number, (low, high) in ranges.items() if high > low}
         self._consumer = consumer

@@ -11,8 +11,9 @@ import structlog
 from stream.batches import PartitionState
 from stream.checkpoints import Snapshot, restore_sessions
 from stream.degree_feed import DegreeFeed
+from stream.errors import StateError
 from stream.records import Record, TopicPartition
-from stream.resume import require_partitions, resume
+from stream.resume import Log, Resume, require_partitions, resume
 from stream.state_reader import StateReader, Wanted, require_wanted
 from stream.telemetry import Telemetry
 
@@ -80,13 +81,7 @@ class Recovery:
         began = time.monotonic()
         await self._feed.complete()
         reader = await self._open()
-        found = await self._in_thread(reader.log_of, name, wanted)
-        for before in self._stage.partitions_of(name.topic):
-            require_partitions(name, found.partitions, before, accept_loss=self._accept_loss)
-        snapshot = await self._in_thread(reader.snapshot, name, wanted)
-        if snapshot.meta is not None:
-            require_partitions(name, found.partitions, snapshot.meta.partitions, accept_loss=self._accept_loss)
-        plan = resume(name, snapshot.meta, found, transactional=self._transactional, accept_loss=self._accept_loss)
+        found, snapshot, plan = await self._look(reader, name, wanted)
         if plan.why:
             log.error("going on with a loss, as state.accept_loss says", partition=str(name), why=plan.why)
             self._telemetry.lost_records.inc(plan.lost)
@@ -98,6 +93,28 @@ class Recovery:
         self._stage.go_live(name, plan.start)
         self._account(name, len(snapshot.sessions), replayed, time.monotonic() - began)
         return None if plan.start == (found.low if found.committed is None else found.committed) else plan.start
+
+    async def _look(self, reader: StateReader, name: TopicPartition, wanted: Wanted) -> tuple[Log, Snapshot, Resume]:
+        """Return what there is of a partition, and how it goes on.
+
+        Offset and state are read at two moments. A worker that the group has put out without its knowing may see the
+        next owner's checkpoint with an older offset, which fits nothing: so it looks again before it gives up.
+        """
+        while True:
+            found = await self._in_thread(reader.log_of, name, wanted)
+            snapshot = await self._in_thread(reader.snapshot, name, wanted)
+            known = {*self._stage.partitions_of(name.topic), *({snapshot.meta.partitions} if snapshot.meta else ())}
+            try:
+                for before in known:
+                    require_partitions(name, found.partitions, before, accept_loss=self._accept_loss)
+                plan = resume(
+                    name, snapshot.meta, found, transactional=self._transactional, accept_loss=self._accept_loss
+                )
+            except StateError:
+                if (await self._in_thread(reader.log_of, name, wanted)).committed == found.committed:
+                    raise
+            else:
+                return found, snapshot, plan
 
     async def close(self) -> None:
         """Let go of the brokers."""
