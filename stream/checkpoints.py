@@ -257,7 +257,8 @@ class Restoration:
             _keep(self._marks, key, value)
         elif kind == _META:
             self._meta = value
-            self._undo = None if value is None else {}
+            self._undo = {}
+            _keep(self._unknown, key, b"" if value is None else None)  # nobody deletes it
         else:
             _keep(self._unknown, key, value)
 
