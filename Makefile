@@ -9,7 +9,7 @@ EDITABLE := $(PIP) install --quiet --constraint constraints.txt --no-build-isola
 COMPOSE  := docker compose --env-file .cache/compose.env
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak fuzz up down lock clean
+.PHONY: help demo test check bench chaos soak fuzz up down lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,6 +29,9 @@ check: $(VENV)/dev.stamp ## lint, format, types, import contracts, generated doc
 
 bench: $(VENV)/dev.stamp ## throughput on a real Kafka beside raw confluent-kafka
 	$(BIN)/python -m tests.benchmarks.throughput $(ARGS)
+
+chaos: $(VENV)/dev.stamp ## faults against the guarantee; TRIALS=100 SEED=1, ARGS="--only 1007" repeats a trial
+	$(BIN)/python -m tests.chaos --trials $(or $(TRIALS),8) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 soak: $(VENV)/dev.stamp ## half an hour at half of the capacity: memory, lag and latency; ARGS="--minutes 2"
 	$(BIN)/python -m tests.benchmarks.soak $(ARGS)

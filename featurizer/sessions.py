@@ -12,14 +12,14 @@ state can be taken out as packed sessions and two clocks, and put back (``park``
 
 import hashlib
 import heapq
-from collections.abc import Callable, Iterable
-from itertools import chain
+from collections.abc import Callable
 from struct import Struct
 from zlib import adler32, crc32
 
 from featurizer.calls import ApiCall
 from featurizer.degrees import EDGE_BITS, NOT_A_NODE, DegreeTable
 from featurizer.features import Occasion
+from featurizer.open_sessions import DEADLINE, LINGERS, OpenSessions
 from featurizer.session import (
     FINGERPRINT_BYTES,
     NEVER,
@@ -28,25 +28,19 @@ from featurizer.session import (
     Outcome,
     Session,
     SessionPolicy,
-    end_of,
-    pack,
     require_whole,
-    timers_of,
-    unpack,
 )
 
 __all__ = ["NEVER", "CloseReason", "Outcome", "Session", "SessionPolicy", "SessionWindows"]
 
 _pack_fingerprint = Struct("<II").pack
 _REMEMBERED_REQUESTS = 16
-_STALE_ENTRIES = 1000
-_DEADLINE, _LINGERS = 0, 1
 
 Emit = Callable[[Session, Occasion, CloseReason | None], None]
 """Called when a vector of a session is due, at the exact position in the log where it is."""
 
 
-class SessionWindows:
+class SessionWindows(OpenSessions):
     """The open sessions of one input partition and its two clocks.
 
     Args:
@@ -56,34 +50,23 @@ class SessionWindows:
         emit: receives every due vector.
 
     Attributes:
-        open: sessions at work, by client: all that changed since the last ``park``.
-        parked: the other sessions, packed.
         max_time: greatest event time seen.
         record_clock: greatest arrival time seen.
         capped_edges: calls whose edge was not kept because the session had ``max_edges``.
     """
 
     def __init__(self, source: str, policy: SessionPolicy, table: DegreeTable, emit: Emit) -> None:
+        super().__init__()
         self.source = source
         self.policy = policy
         self.table = table
-        self.open: dict[str, Session] = {}
-        self.parked: dict[str, bytes] = {}
         self.max_time = 0
         self.record_clock = 0
         self.capped_edges = 0
         self._emit = emit
-        # (deadline, client), one valid entry a session; an entry that names no session keeps no closed one in memory.
-        self._timers: list[tuple[int, str]] = []
-        self._lingering: list[tuple[int, str]] = []  # same, by record clock: quiet long enough, not yet safe
         self._next_timer = NEVER
         self._next_lingering = NEVER
         self._last_opening = (-1, 0)  # offset and ordinal
-        self._ended: set[str] = set()  # clients whose session was handed out packed and has ended since
-
-    def __len__(self) -> int:
-        """Return how many sessions are open, at work or parked."""
-        return len(self.open) + len(self.parked)
 
     @property
     def watermark(self) -> int:
@@ -188,23 +171,8 @@ class SessionWindows:
 
     def close_all(self, reason: CloseReason) -> None:
         """Close every open session, the longest idle first."""
-        for client in list(self.parked):
-            self._unpark(client)
-        for session in sorted(self.open.values(), key=_idleness):
-            self._close(session, reason)
-
-    def park(self) -> tuple[dict[str, bytes], set[str]]:
-        """Pack all sessions at work; return what has changed since this was last called.
-
-        Returns:
-            The packed form of every session that changed, by client; and the clients without a session now for whom an
-            earlier call returned one.
-        """
-        changed = {client: pack(session) for client, session in self.open.items()}
-        ended, self._ended = self._ended.difference(changed), set()
-        self.open.clear()
-        self.parked.update(changed)
-        return changed, ended
+        for client in self._longest_idle(len(self)):
+            self._close(self.open.get(client) or self._unpark(client), reason)
 
     def restore(self, parked: dict[str, bytes], max_time: int, record_clock: int) -> None:
         """Go on from a state that ``park`` had returned piece by piece; nothing is decoded but sizes and timers.
@@ -221,18 +189,10 @@ class SessionWindows:
             require_whole(packed)
         self.parked = parked
         self.max_time, self.record_clock = max_time, record_clock
-        self._refill(self._timers, _DEADLINE)
-        self._refill(self._lingering, _LINGERS)
+        self._refill(self._timers, DEADLINE)
+        self._refill(self._lingering, LINGERS)
         self._next_timer = self._timers[0][0] + self.policy.lateness if self._timers else NEVER
         self._next_lingering = self._lingering[0][0] if self._lingering else NEVER
-
-    def rewrite(self, clients: Iterable[str]) -> None:
-        """Let the next ``park`` tell of these clients whatever it told before: what was kept of them is in doubt."""
-        for client in clients:
-            if client in self.parked:
-                self._unpark(client)
-            else:
-                self._ended.add(client)
 
     def take_out(self, client: str) -> Session:
         """Take a client's session out, for the windows of another partition of the topic; it keeps its id.
@@ -314,7 +274,7 @@ class SessionWindows:
             timers = self._timers
             heapq.heappush(timers, (deadline, session.client))
             if self._crowded(timers):
-                self._refill(timers, _DEADLINE)
+                self._refill(timers, DEADLINE)
             self._next_timer = timers[0][0] + self.policy.lateness
 
     def _linger(self, session: Session) -> None:
@@ -323,44 +283,21 @@ class SessionWindows:
         lingering = self._lingering
         heapq.heappush(lingering, (session.lingers, session.client))
         if self._crowded(lingering):
-            self._refill(lingering, _LINGERS)
-
-    def _crowded(self, entries: list[tuple[int, str]]) -> bool:
-        """Return whether stale entries outnumber the sessions: sweeping them out then costs O(1) a push."""
-        return len(entries) > 2 * len(self) + _STALE_ENTRIES
-
-    def _refill(self, entries: list[tuple[int, str]], which: int) -> None:
-        """Replace a heap's entries by the valid ones: those that the sessions know of."""
-        at_work = ((_waits(session)[which], client) for client, session in self.open.items())
-        packed = ((timers_of(packed)[which], client) for client, packed in self.parked.items())
-        entries[:] = [entry for entry in chain(at_work, packed) if entry[0] != NEVER]
-        heapq.heapify(entries)
-
-    def _holder(self, client: str, which: int, due: int) -> Session | None:
-        """Return the session whose valid heap entry this is; None for a stale entry, which unparks nothing."""
-        session = self.open.get(client)
-        if session is not None:
-            return session if _waits(session)[which] == due else None
-        packed = self.parked.get(client)
-        return self._unpark(client) if packed is not None and timers_of(packed)[which] == due else None
-
-    def _unpark(self, client: str) -> Session:
-        session = self.open[client] = unpack(client, self.parked.pop(client))
-        return session
+            self._refill(lingering, LINGERS)
 
     def _advance(self) -> None:
         """Fire every timer that the clocks have passed."""
         policy, timers, lingering = self.policy, self._timers, self._lingering
         while timers and timers[0][0] <= self.watermark:
             deadline, client = heapq.heappop(timers)
-            session = self._holder(client, _DEADLINE, deadline)
+            session = self._holder(client, DEADLINE, deadline)
             if session is not None:
                 session.deadline = NEVER
                 self._expire(session)
         self._next_timer = timers[0][0] + policy.lateness if timers else NEVER
         while lingering and lingering[0][0] <= self.record_clock:
             due, client = heapq.heappop(lingering)
-            session = self._holder(client, _LINGERS, due)
+            session = self._holder(client, LINGERS, due)
             if session is not None:
                 session.lingers = NEVER
                 # A call since then has given the session a timer again, which will find it.
@@ -397,18 +334,8 @@ class SessionWindows:
     def _evict(self) -> None:
         """Close the longest idle one percent: looking for them costs O(open), so once for many."""
         crowd = max(1, self.policy.max_open // 100)
-        at_work = ((session.end, client) for client, session in self.open.items())
-        packed = ((end_of(packed), client) for client, packed in self.parked.items())
-        for _, client in heapq.nsmallest(crowd, chain(at_work, packed)):
+        for client in self._longest_idle(crowd):
             self._close(self.open.get(client) or self._unpark(client), CloseReason.EVICTED)
-
-
-def _idleness(session: Session) -> tuple[int, str]:
-    return session.end, session.client
-
-
-def _waits(session: Session) -> tuple[int, int]:
-    return session.deadline, session.lingers
 
 
 def _already_seen(session: Session, request_id: str) -> bool:

@@ -257,8 +257,7 @@ class Restoration:
             _keep(self._marks, key, value)
         elif kind == _META:
             self._meta = value
-            self._undo = {}
-            _keep(self._unknown, key, b"" if value is None else None)  # nobody deletes it
+            self._undo = None if value is None else {}
         else:
             _keep(self._unknown, key, value)
 

@@ -223,6 +223,10 @@ def node_properties(port: int, controller_port: int, data: Path) -> dict[str, st
         "transaction.state.log.num.partitions": "4",
         "share.coordinator.state.topic.num.partitions": "1",
         "group.initial.rebalance.delay.ms": "0",
+        # Workers that are missed, and transactions that nobody ends, must not take long to notice.
+        "group.min.session.timeout.ms": "1000",
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
+        "log.segment.delete.delay.ms": "1000",
         # A topic that a test forgot to make is a failure there, as it is in production.
         "auto.create.topics.enable": "false",
         "num.partitions": "4",

@@ -47,7 +47,7 @@ class Kafka:
         One for the whole test: a client that nobody keeps is gone before its answer comes, and the answer with it.
         """
         if self._admin is None:
-            self._admin = AdminClient({"bootstrap.servers": self.bootstrap})
+            self._admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})  # tests end brokers
         return self._admin
 
     def create_topic(self, name: str, partitions: int = 4, config: Mapping[str, str] | None = None) -> str:

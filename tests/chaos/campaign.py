@@ -1,0 +1,119 @@
+"""Campaign: trial after trial on one broker, a line for each, and the report."""
+
+import argparse
+import secrets
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.chaos import report
+from tests.chaos.schedule import FaultKind, Schedule, make_schedule
+from tests.chaos.trial import CALLS, Outcome, run_trial
+from tests.kafka_broker import CHECKOUT, KAFKA_VERSION, Broker, GivenBroker, broker_starter
+
+_TRIALS_A_BROKER = 10
+"""A broker with the remains of many trials gets slower."""
+_SEEDS_A_CAMPAIGN = 1_000
+_KEPT = CHECKOUT / ".cache/chaos"
+
+
+def main() -> int:
+    """Run a campaign; return 1 if anything was lost, doubled or changed."""
+    flags = _flags()
+    console = Console(soft_wrap=True)
+    seed = secrets.randbelow(1_000_000) if flags.seed is None else flags.seed
+    seeds = [flags.only] if flags.only is not None else trial_seeds(seed, flags.trials)
+    starter = broker_starter()
+    outcomes: list[Outcome] = []
+    with brokers(starter) as next_broker:
+        broker = next_broker()
+        without = {FaultKind.BROKER} if isinstance(broker, GivenBroker) else set[FaultKind]()
+        remarks = ["the broker was given, so that it was not broken"] if without else []
+        console.print(*remarks, f"campaign {seed}: {len(seeds)} trials of about {flags.calls:,} calls", sep="; ")
+        for number, trial_seed in enumerate(seeds):
+            if number and number % _TRIALS_A_BROKER == 0:
+                broker = next_broker()
+            schedule = make_schedule(trial_seed, force=flags.force, without=without, faults=flags.faults)
+            outcomes.append(one_trial(schedule, broker, flags.calls))
+            console.print(f"{number + 1:4d}/{len(seeds)}  {line_of(outcomes[-1])}", markup=False, highlight=False)
+    command = f"python -m tests.chaos {shlex.join(sys.argv[1:])}" + (
+        "" if flags.seed is not None else f" --seed {seed}"
+    )
+    kafka = "of KAFKA_BOOTSTRAP" if remarks else KAFKA_VERSION
+    text = report.document(outcomes, command, kafka, remarks)
+    if flags.out:
+        flags.out.write_text(text)
+    console.print(text, markup=False, highlight=False)
+    return 0 if all(outcome.clean for outcome in outcomes) else 1
+
+
+def trial_seeds(seed: int, trials: int) -> list[int]:
+    """Return the seeds of a campaign's trials: frozen and live degrees in turn."""
+    return [seed * _SEEDS_A_CAMPAIGN + number for number in range(trials)]
+
+
+@contextmanager
+def brokers(starter: Callable[[], Broker]) -> Iterator[Callable[[], Broker]]:
+    """Give a function that returns a fresh broker and ends the one before; at the end the last one is ended."""
+    with ExitStack() as stack:
+
+        def fresh() -> Broker:
+            stack.pop_all().close()
+            broker = starter()
+            stack.callback(broker.stop)
+            return broker
+
+        yield fresh
+
+
+def one_trial(schedule: Schedule, broker: Broker, calls: int = CALLS) -> Outcome:
+    """Run a trial in a folder of its own, which is kept when something was wrong."""
+    folder = Path(tempfile.mkdtemp(prefix=f"gatewatch-chaos-{schedule.seed}-"))
+    try:
+        outcome = run_trial(schedule, broker, folder, calls)
+        if not outcome.clean:
+            kept = _KEPT / str(schedule.seed)
+            shutil.rmtree(kept, ignore_errors=True)
+            shutil.copytree(folder, kept)
+        return outcome
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def line_of(outcome: Outcome) -> str:
+    """Return a line on a trial; several when something was wrong."""
+    compared, own = outcome.comparison, outcome.schedule
+    faults = ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.injected.items())) or "no faults"
+    line = (
+        f"seed {own.seed}  {'frozen' if own.frozen else 'live  '}  {outcome.seconds:5.1f} s  "
+        f"{compared.compared['call']:,} calls, {compared.compared['session']:,} sessions, "
+        f"{compared.compared['alert']:,} alerts  {'equal' if outcome.clean else 'NOT EQUAL'}  "
+        f"({faults}; {len(outcome.crashes)} crashes, {outcome.restored} restored, {outcome.replayed:,} replayed)"
+    )
+    if outcome.clean:
+        return line
+    counts = (("lost", compared.lost), ("duplicated", compared.duplicated), ("different", compared.different))
+    sums = "; ".join(f"{word}: {dict(counter)}" for word, counter in counts if counter)
+    again = f"again: python -m tests.chaos --only {own.seed}; logs: {(_KEPT / str(own.seed)).relative_to(CHECKOUT)}"
+    return "\n      ".join([line, sums, *report.wrong(outcome), again])
+
+
+def _flags(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--seed", type=int, help="of the campaign; any when left out")
+    parser.add_argument("--only", type=int, metavar="SEED", help="run the one trial of this seed")
+    parser.add_argument("--out", type=Path, help="file for the report")
+    parser.add_argument("--calls", type=int, default=CALLS, help="size of a trial's input")
+    parser.add_argument("--faults", type=int, help="faults of a trial; as the seed has it when left out")
+    parser.add_argument(
+        "--force", type=FaultKind, action="append", default=[], metavar="KIND",
+        help=f"a fault that every trial must have: {', '.join(FaultKind)}",
+    )  # fmt: skip
+    return parser.parse_args(arguments)
