@@ -96,7 +96,7 @@ class StateAdmin:
             raise CommandError(
                 f"the group {group} has {members} {'member' if members == 1 else 'members'}: its state is in use",
                 "stop every worker of the role detect first; one that was killed is a member for another "
-                f"{self._config.get('session.timeout.ms', 45_000) / 1000:g} s",
+                f"{float(self._config.get('session.timeout.ms', 45_000)) / 1000:g} s",
             )
 
     def fit_state_topic(self) -> int:

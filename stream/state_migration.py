@@ -46,14 +46,12 @@ class StateMigration:
         self._admin = admin
         judge = assembly.make_judge(settings, model, Judge)
         detector = assembly.detector(settings, judge, assembly.detect_decoders(settings))
-        sessions = assembly.session_policy(settings)
-        never = CheckpointPolicy(interval_s=0.0, records=1)
         self._stage = DetectStage(
             detector,
             settings.topics,
             assembly.SCHEMA,
-            sessions=sessions,
-            policy=never,
+            sessions=assembly.session_policy(settings),
+            policy=CheckpointPolicy(interval_s=0.0, records=1),  # of no account: checkpoints are made by hand
             limit=DeadLetterWindow(assembly.dead_letter_policy(settings), "detect"),
         )
         self._transactional = settings.delivery.guarantee == "exactly_once"

@@ -85,10 +85,11 @@ class StateReader:
             KafkaException: the broker refuses for good.
         """
         place = Offset(name.topic, name.partition)
+        # First of all: of a partition that was just added this client knows nothing before it has asked.
+        partitions = self._patiently(lambda: self._shape_of(name), wanted)
         committed = self._patiently(lambda: self._reader.committed([place], timeout=_ANSWER_S), wanted)[0].offset
         low, high = self._patiently(lambda: self._asker.get_watermark_offsets(place, timeout=_ANSWER_S), wanted)
-        topics = self._patiently(lambda: self._asker.list_topics(name.topic, timeout=_ANSWER_S), wanted).topics
-        return Log(low, high, committed if committed >= 0 else None, len(topics[name.topic].partitions))
+        return Log(low, high, committed if committed >= 0 else None, partitions)
 
     def snapshot(self, name: TopicPartition, wanted: Wanted) -> Snapshot:
         """Return what the checkpoints of an input partition amount to.
@@ -125,6 +126,17 @@ class StateReader:
         """
         found = self._read(name.topic, name.partition, begin, end, wanted)
         return cast("Iterator[Sequence[Record]]", found)  # a message that was read has a place, its type may not
+
+    def _shape_of(self, name: TopicPartition) -> int:
+        """Return how many partitions a partition's topic has.
+
+        Raises:
+            KafkaException: the broker does not know the partition, not yet.
+        """
+        partitions = self._asker.list_topics(name.topic, timeout=_ANSWER_S).topics[name.topic].partitions
+        if name.partition not in partitions:
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+        return len(partitions)
 
     def _read(self, topic: str, partition: int, begin: int, end: int, wanted: Wanted) -> Iterator[list[Message]]:
         if begin >= end:

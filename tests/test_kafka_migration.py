@@ -51,14 +51,14 @@ class Whole(NamedTuple):
 
 
 class Traffic:
-    """Calls of all clients in rounds, the first of them now.
+    """Calls of all clients in rounds, the first of them eleven hours ago.
 
     Args:
         gatewatch: where to.
     """
 
     def __init__(self, gatewatch: Gatewatch) -> None:
-        self.began = now_ms() - 3_600_000
+        self.began = now_ms() - 11 * 3_600_000
         self._gatewatch = gatewatch
 
     def calls(self, rounds: Iterable[int]) -> Iterator[ApiCall]:
