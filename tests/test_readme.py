@@ -196,7 +196,7 @@ def names(kind: type[StrEnum]) -> set[str]:
 
 
 def test_close_reasons_are_called_by_their_names() -> None:
-    assert {"revoked", "evicted"} <= names(CloseReason) & span_names()
+    assert {"evicted"} <= names(CloseReason) & span_names()
 
 
 def test_the_example_of_the_own_format_is_a_call() -> None:
