@@ -207,7 +207,7 @@ def test_run_names_the_missing_topics_of_its_role_and_the_command_that_makes_the
     assert caught.value.exit_code == ExitCode.UNREACHABLE
     assert (
         str(caught.value)
-        == f"missing topics: {', '.join(kafka.prefix + name for name in ('keyed', 'anomalies', 'features'))}"
+        == f"missing topics: {', '.join(kafka.prefix + name for name in ('keyed', 'anomalies', 'features', 'state', 'degrees'))}"
     )
     assert "gatewatch topics create" in caught.value.hint
 
