@@ -78,7 +78,7 @@ class Detection:
 
     def __init__(self, settings: Settings, verdicts: Verdicts | None) -> None:
         judge = assembly.make_judge(
-            settings, assembly.model_bundle(settings), RecordedJudge if verdicts else SwiftJudge
+            settings, assembly.model_bundle(settings), SwiftJudge if verdicts is None else RecordedJudge
         )
         if isinstance(judge, RecordedJudge):
             judge.published = verdicts or {}
