@@ -205,10 +205,8 @@ def test_run_names_the_missing_topics_of_its_role_and_the_command_that_makes_the
         require_topics(settings, ["detect"])
 
     assert caught.value.exit_code == ExitCode.UNREACHABLE
-    assert (
-        str(caught.value)
-        == f"missing topics: {', '.join(kafka.prefix + name for name in ('keyed', 'anomalies', 'features', 'state', 'degrees'))}"
-    )
+    missing = ", ".join(kafka.prefix + name for name in ("keyed", "anomalies", "features", "state", "degrees"))
+    assert str(caught.value) == f"missing topics: {missing}"
     assert "gatewatch topics create" in caught.value.hint
 
 
