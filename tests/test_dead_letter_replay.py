@@ -12,7 +12,7 @@ from stream.dead_letter_replay import DeadLetterReplay, Summary
 from stream.dead_letter_topic import Kept
 from stream.dead_letters import DeadLetter, Reason
 from stream.errors import CommandError, ExitCode
-from stream.wire import StoredDeadLetter
+from stream.wire import Outgoing, StoredDeadLetter
 
 LETTER = DeadLetter(Reason.LATE_CALL, "late", "calls", 1, 7, 1000, b"original", b"key")
 LATE = Selection(reasons=frozenset({Reason.LATE_CALL}))
@@ -70,9 +70,8 @@ def test_an_original_goes_back_with_its_key_and_time_and_says_where_it_was() -> 
     topic = Topic(kept(3, partition=2))
     delivered = Delivered(topic)
     replay(topic, delivered)
-    assert delivered.outgoing == [
-        ("calls", b"key", b"original", 1000, (("gatewatch.replayed-from", "dead-letters-2@3"),))
-    ]
+    headers = (("gatewatch.replayed-from", "dead-letters-2@3"),)
+    assert delivered.outgoing == [Outgoing("calls", b"key", b"original", 1000, headers)]
 
 
 def test_a_second_replay_feeds_back_only_what_is_new() -> None:

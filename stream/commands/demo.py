@@ -18,6 +18,7 @@ from stream.flags import JsonFlag
 from stream.logs import configure_logs
 from stream.sections.operation import WebSettings
 from stream.settings import Settings, load_settings
+from stream.topic_specs import wanted_topics
 from stream.worker import Worker, assemble, require_port, run_until_stopped
 
 COLOURS = {"Low": "cyan", "Medium": "yellow", "High": "red", "Critical": "bold red"}
@@ -58,7 +59,7 @@ def demo(  # noqa: PLR0913 -- one parameter per flag
     require_port(settings.web)
     configure_logs(settings.log)
     names = settings.topics
-    broker.make_topics([settings.inputs[0].topic, names.api_calls, names.features, names.anomalies, names.dead_letters])
+    broker.make_topics(spec.name for spec in wanted_topics(settings))
     model = assembly.model_bundle(settings)
     stderr.print(f"model [bold]{model.uid}[/]: {escape(model.manifest.trained_on)}", soft_wrap=True)
     stderr.print(
