@@ -31,7 +31,7 @@ bench: $(VENV)/dev.stamp ## throughput on a real Kafka beside raw confluent-kafk
 	$(BIN)/python -m tests.benchmarks.throughput $(ARGS)
 
 chaos: $(VENV)/dev.stamp ## faults against the guarantee; TRIALS=100 SEED=1, ARGS="--only 1007" repeats a trial
-	$(BIN)/python -m tests.chaos --trials $(or $(TRIALS),8) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	$(BIN)/python -m tests.chaos --trials $(or $(TRIALS),8) --jobs 2 $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 soak: $(VENV)/dev.stamp ## half an hour at half of the capacity: memory, lag and latency; ARGS="--minutes 2"
 	$(BIN)/python -m tests.benchmarks.soak $(ARGS)

@@ -149,7 +149,7 @@ class DetectStage:
         batch = Batch()
         for name in names:
             state = self.detector.partitions.get(name)
-            if state is not None and state.live and state.offset + 1 > max(0, state.checkpointed):
+            if state is not None and state.live and max(state.offset, state.checkpointed) >= 0:
                 self._save(state, batch)
         self._forget(names)
         return batch

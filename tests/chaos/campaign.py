@@ -1,14 +1,19 @@
 """Campaign: trial after trial on one broker, a line for each, and the report."""
 
 import argparse
+import os
 import secrets
 import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
+from multiprocessing import get_context
+from multiprocessing.util import Finalize
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -18,7 +23,6 @@ from tests.chaos.trial import CALLS, Outcome, run_trial
 from tests.kafka_broker import CHECKOUT, KAFKA_VERSION, Broker, GivenBroker, broker_starter
 
 _TRIALS_A_BROKER = 10
-"""A broker with the remains of many trials gets slower."""
 _SEEDS_A_CAMPAIGN = 1_000
 _KEPT = CHECKOUT / ".cache/chaos"
 
@@ -29,24 +33,20 @@ def main() -> int:
     console = Console(soft_wrap=True)
     seed = secrets.randbelow(1_000_000) if flags.seed is None else flags.seed
     seeds = [flags.only] if flags.only is not None else trial_seeds(seed, flags.trials)
-    starter = broker_starter()
+    plan = Plan(flags.calls, flags.faults, tuple(flags.force))
+    given = "KAFKA_BOOTSTRAP" in os.environ
+    remarks = ["the broker was given, so that it was not broken"] if given else []
+    console.print(*remarks, f"campaign {seed}: {len(seeds)} trials of about {flags.calls:,} calls", sep="; ")
     outcomes: list[Outcome] = []
-    with brokers(starter) as next_broker:
-        broker = next_broker()
-        without = {FaultKind.BROKER} if isinstance(broker, GivenBroker) else set[FaultKind]()
-        remarks = ["the broker was given, so that it was not broken"] if without else []
-        console.print(*remarks, f"campaign {seed}: {len(seeds)} trials of about {flags.calls:,} calls", sep="; ")
-        for number, trial_seed in enumerate(seeds):
-            if number and number % _TRIALS_A_BROKER == 0:
-                broker = next_broker()
-            schedule = make_schedule(trial_seed, force=flags.force, without=without, faults=flags.faults)
-            outcomes.append(one_trial(schedule, broker, flags.calls))
-            console.print(f"{number + 1:4d}/{len(seeds)}  {line_of(outcomes[-1])}", markup=False, highlight=False)
+    with ProcessPoolExecutor(flags.jobs, mp_context=get_context("spawn")) as processes:
+        for trial in as_completed([processes.submit(run_seed, plan, own) for own in seeds]):
+            outcomes.append(trial.result())
+            console.print(f"{len(outcomes):4d}/{len(seeds)}  {line_of(outcomes[-1])}", markup=False, highlight=False)
+    outcomes.sort(key=lambda own: own.schedule.seed)
     command = f"python -m tests.chaos {shlex.join(sys.argv[1:])}" + (
         "" if flags.seed is not None else f" --seed {seed}"
     )
-    kafka = "of KAFKA_BOOTSTRAP" if remarks else KAFKA_VERSION
-    text = report.document(outcomes, command, kafka, remarks)
+    text = report.document(outcomes, command, "of KAFKA_BOOTSTRAP" if given else KAFKA_VERSION, remarks)
     if flags.out:
         flags.out.write_text(text)
     console.print(text, markup=False, highlight=False)
@@ -58,18 +58,56 @@ def trial_seeds(seed: int, trials: int) -> list[int]:
     return [seed * _SEEDS_A_CAMPAIGN + number for number in range(trials)]
 
 
-@contextmanager
-def brokers(starter: Callable[[], Broker]) -> Iterator[Callable[[], Broker]]:
-    """Give a function that returns a fresh broker and ends the one before; at the end the last one is ended."""
-    with ExitStack() as stack:
+class Plan(NamedTuple):
+    """What all trials of a campaign have in common.
 
-        def fresh() -> Broker:
-            stack.pop_all().close()
-            broker = starter()
-            stack.callback(broker.stop)
-            return broker
+    Attributes:
+        calls: size of a trial's input.
+        faults: faults of a trial; as its seed has it when None.
+        force: faults that every trial must have.
+    """
 
-        yield fresh
+    calls: int
+    faults: int | None
+    force: tuple[FaultKind, ...]
+
+
+class Brokers:
+    """The broker of one process, replaced now and then."""
+
+    def __init__(self) -> None:
+        self._starter = broker_starter()
+        self._broker: Broker | None = None
+        self._trials = 0
+        Finalize(None, self.stop, exitpriority=1)  # a process of a pool ends without atexit
+
+    def next(self) -> Broker:
+        """Return a broker for a trial, at times a fresh one: with the remains of many trials it gets slower."""
+        if self._broker is None or self._trials % _TRIALS_A_BROKER == 0:
+            self.stop()
+            self._broker = self._starter()
+        self._trials += 1
+        return self._broker
+
+    def stop(self) -> None:
+        """End the broker."""
+        if self._broker is not None:
+            self._broker.stop()
+            self._broker = None
+
+
+@cache
+def brokers() -> Brokers:
+    """Return the brokers of this process."""
+    return Brokers()
+
+
+def run_seed(plan: Plan, seed: int) -> Outcome:
+    """Run the trial of a seed, in a process of a campaign."""
+    broker = brokers().next()
+    without = {FaultKind.BROKER} if isinstance(broker, GivenBroker) else set[FaultKind]()
+    schedule = make_schedule(seed, force=plan.force, without=without, faults=plan.faults)
+    return one_trial(schedule, broker, plan.calls)
 
 
 def one_trial(schedule: Schedule, broker: Broker, calls: int = CALLS) -> Outcome:
@@ -109,6 +147,7 @@ def _flags(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--seed", type=int, help="of the campaign; any when left out")
     parser.add_argument("--only", type=int, metavar="SEED", help="run the one trial of this seed")
+    parser.add_argument("--jobs", type=int, default=1, help="trials at a time, each on a broker of its own")
     parser.add_argument("--out", type=Path, help="file for the report")
     parser.add_argument("--calls", type=int, default=CALLS, help="size of a trial's input")
     parser.add_argument("--faults", type=int, help="faults of a trial; as the seed has it when left out")

@@ -1,5 +1,6 @@
 """Installation: settings and models of a trial's workers."""
 
+from functools import cache
 from pathlib import Path
 
 from stream.bundles import write_bundle
@@ -40,10 +41,13 @@ def settings_of(schedule: Schedule, bundle: Path, *, own_broker: bool) -> dict[s
 
 
 def put_model(place: Path, number: int) -> None:
-    """Put a model in its place in one step; odd numbers are another model than even ones.
+    """Put a model in its place in one step; odd numbers are another model than even ones."""
+    write_bundle(place, _model(number % 2))
 
-    The thresholds make a tenth of the vectors anomalous.
-    """
-    odd = number % 2
-    bundle = make_bundle("odd" if odd else "even", seed=odd, minimum_edges=0, threshold_open=0.3, threshold_closed=0.15)
-    write_bundle(place, bundle.to_files())
+
+@cache
+def _model(odd: int) -> dict[str, bytes]:
+    """Return one of two models; the thresholds make a tenth of the vectors anomalous."""
+    return make_bundle(
+        "odd" if odd else "even", seed=odd, minimum_edges=0, threshold_open=0.3, threshold_closed=0.15
+    ).to_files()

@@ -7,10 +7,10 @@ bad, late, from the future, a copy, or an array.
 
 import math
 from collections.abc import Iterator
-from functools import lru_cache
 from random import Random
 from typing import NamedTuple
 
+from stream.migration import partition_of
 from stream.wire import client_key
 
 PARTITIONS = 4
@@ -78,34 +78,13 @@ def markers(start: int) -> list[LogRecord]:
     number = 0
     while len(found) < PARTITIONS:
         client = f"marker-{number}"
-        found.setdefault(partition_of(client_key(client)), client)
+        found.setdefault(partition_of(client_key(client), PARTITIONS), client)
         number += 1
     time = start + _MARKER_S * 1000
     return [
         LogRecord(partition, client.encode(), _entry(time, client, 0, f"marker {client}"), time)
         for partition, client in sorted(found.items())
     ]
-
-
-@lru_cache(maxsize=10_000)
-def partition_of(key: bytes) -> int:
-    """Return the partition that the producers of gatewatch and of Java give a key."""
-    return (murmur2(key) & 0x7FFFFFFF) % PARTITIONS
-
-
-def murmur2(data: bytes) -> int:
-    """Return Kafka's 32-bit hash of a key, unsigned."""
-    multiplier, mask = 0x5BD1E995, 0xFFFFFFFF
-    result = (0x9747B28C ^ len(data)) & mask
-    whole = len(data) & ~3
-    for at in range(0, whole, 4):
-        word = int.from_bytes(data[at : at + 4], "little") * multiplier & mask
-        word = (word ^ word >> 24) * multiplier & mask
-        result = result * multiplier & mask ^ word
-    if rest := data[whole:]:
-        result = (result ^ int.from_bytes(rest, "little")) * multiplier & mask
-    result = (result ^ result >> 13) * multiplier & mask
-    return result ^ result >> 15
 
 
 def _calls_of(rng: Random, client: int) -> Iterator[_Call]:
@@ -135,7 +114,7 @@ def _records_of(rng: Random, number: int, call: _Call, start: int) -> Iterator[L
     """Yield the call's record, and now and then what a gateway's log holds besides."""
     client = f"client-{call.client:05d}"
     key: bytes | None = client_key(client)
-    partition = partition_of(client_key(client))
+    partition = partition_of(client_key(client), PARTITIONS)
     if partition == 0 and call.client % 4 == 0:  # some clients come by two gateways, which lag each other
         key, partition = None, rng.randrange(2)
     value = _entry(start + call.time, client, call.endpoint, f"{number:08x}-{rng.getrandbits(48):012x}")
