@@ -11,6 +11,7 @@ from featurizer.features import ACCESS_BEHAVIOUR_V1
 from scorer.judge import Judge
 from stream import assembly
 from stream.dead_letters import DeadLetter, Reason
+from stream.migration import partition_of
 from stream.records import Record, TopicPartition
 from stream.settings import Settings, load_settings
 from stream.wire import dead_letter_record, vector_record
@@ -19,7 +20,7 @@ from tests.chaos.installation import put_model, settings_of
 from tests.chaos.items import Item, letter_item, vector_item
 from tests.chaos.reference import Detection, normalised, recorded_verdicts
 from tests.chaos.schedule import make_schedule
-from tests.chaos.traffic import make_traffic, markers, partition_of
+from tests.chaos.traffic import PARTITIONS, make_traffic, markers
 from tests.records import Made
 
 START = 1_700_000_000_000
@@ -50,7 +51,9 @@ def calls(settings: Settings, logs: list[Made]) -> list[Made]:
     """What normalising them puts onto the topic of calls."""
     passed_on = assembly.normaliser(settings).normalise(logs).calls
     return [
-        Made(encode_call(call), at, TopicPartition("api-calls", partition_of(call.client.encode())), arrival)
+        Made(
+            encode_call(call), at, TopicPartition("api-calls", partition_of(call.client.encode(), PARTITIONS)), arrival
+        )
         for at, (call, arrival) in enumerate(passed_on)
     ]
 
