@@ -286,9 +286,12 @@ class Intake(Service):
                     start = await recovery.restore(name, wanted)
                     await self._reader.read_on(name, start)
                 except NotWantedError:
-                    if self.should_stop:
-                        return
-                    continue
+                    pass
+                except KafkaException:
+                    if wanted():  # else the consumer does not know the partition any more
+                        raise
+                if self.should_stop:
+                    return
                 if wanted():
                     del self.restoring[name]
                     self.assigned[name] = time.monotonic()
