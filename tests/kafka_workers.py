@@ -1,7 +1,6 @@
 """gatewatch on a test's own Kafka names: topics, workers as processes, and what is on the topics afterwards."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -22,7 +21,7 @@ from stream.kafka_config import PRODUCER_DEFAULTS
 from tests.kafka_broker import free_port
 from tests.kafka_fixture import Kafka
 from tests.model_factory import make_bundle
-from tests.programs import Program, ProgramError
+from tests.programs import Process, Program, ProgramError, worker_environment
 from tests.workloads import Workload, wire_records
 
 PARTITIONS = 4
@@ -53,6 +52,9 @@ class Gatewatch:
         kafka: where.
         folder: for the logs of processes.
         settings: by dotted name; they win over those that make tests quick.
+
+    Attributes:
+        start: starts the workers when it is set; else each is started from nothing, as a user does.
     """
 
     def __init__(self, kafka: Kafka, folder: Path, settings: Mapping[str, object] | None = None) -> None:
@@ -64,6 +66,7 @@ class Gatewatch:
         self.anomalies = self.prefix + "anomalies"
         self.dead_letters = self.prefix + "dead-letters"
         self.state = self.prefix + "state"
+        self.start: Callable[[list[str], Path], Process] | None = None
         self._folder = folder
         self._started = 0
         self.settings: dict[str, object] = {
@@ -114,8 +117,10 @@ class Gatewatch:
         program = GATEWATCH
         if before:
             program = [sys.executable, "-c", f"{before}\nfrom stream.cli import main\nraise SystemExit(main())"]
-        command = [*program, "run", "--role", role, "--web-port", str(port), *self.flags(**more)]
-        return Worker(command, self._folder / f"worker-{self._started}.log", port)
+        arguments = ["run", "--role", role, "--web-port", str(port), *self.flags(**more)]
+        log = self._folder / f"worker-{self._started}.log"
+        process = None if self.start is None else self.start(arguments, log)
+        return Worker([*program, *arguments], log, port, process)
 
     def producer(self) -> Producer:
         """Return a producer that chooses partitions as gatewatch and Java do."""
@@ -267,10 +272,8 @@ class Load(threading.Thread):
 class Worker(Program):
     """A ``gatewatch run`` process."""
 
-    def __init__(self, command: list[str], log: Path, port: int) -> None:
-        # With PYTHONPATH the worker is of the checkout that is tested, whichever one is installed.
-        inherited = ("PATH", "HOME", "LANG", "PYTHONPATH")
-        super().__init__(command, log, {name: os.environ[name] for name in inherited if name in os.environ})
+    def __init__(self, command: list[str], log: Path, port: int, process: Process | None = None) -> None:
+        super().__init__(command, log, worker_environment(), process)
         self.url = f"http://127.0.0.1:{port}"
 
     def wait_ready(self, seconds: float = 45.0) -> None:

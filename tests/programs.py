@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Protocol, Self
 
 UNPACKED = Path(__file__).parent.parent / ".cache/prometheus/usr/bin"
 STOP_SECONDS = 40.0
@@ -20,6 +20,28 @@ class ProgramError(Exception):
     """A program ended, or did not become ready; the message ends with its output."""
 
 
+class Process(Protocol):
+    """What tests ask of a process; subprocess.Popen has this form."""
+
+    pid: int
+    returncode: Any
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code when it has ended."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send it a signal."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
+
+
 class Program:
     """A running program; leaving its ``with`` block stops it.
 
@@ -27,14 +49,25 @@ class Program:
         command: what to run.
         log: file that gets its standard output and error.
         environment: all of its environment variables.
+        process: the program, when it runs already.
     """
 
-    def __init__(self, command: Sequence[str | Path], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        log: Path,
+        environment: Mapping[str, str],
+        process: Process | None = None,
+    ) -> None:
         self.name = log.stem
         self.log = log
+        self.process: Process
+        if process is not None:
+            self.process = process
+            return
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*_ends_with_us(), *command],
+                [*ends_with_us(), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -86,6 +119,14 @@ def find_program(name: str) -> str | None:
     return shutil.which(name, path=f"{os.environ['PATH']}:{UNPACKED}")
 
 
-def _ends_with_us() -> list[str]:
+def worker_environment() -> dict[str, str]:
+    """Return the environment of gatewatch's own processes.
+
+    With PYTHONPATH they are of the checkout that is tested, whichever one is installed.
+    """
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
+
+
+def ends_with_us() -> list[str]:
     """Return what to put before a command so that Linux ends it should this process be killed."""
     return ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []

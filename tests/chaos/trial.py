@@ -30,6 +30,7 @@ from tests.chaos.writer import Writer
 from tests.kafka_broker import Broker, GivenBroker
 from tests.kafka_fixture import Kafka
 from tests.kafka_workers import Gatewatch
+from tests.start_server import StartServer
 
 CALLS = 200_000
 _BEGINS_BEFORE_MS = 7_200_000
@@ -114,6 +115,8 @@ class _Trial:
         own_broker = not isinstance(broker, GivenBroker)
         self._gatewatch = Gatewatch(kafka, folder, settings_of(schedule, self._bundle, own_broker=own_broker))
         self._gatewatch.settings["inputs"] = [{"topic": self._gatewatch.logs, "format": "gatewatch"}]
+        self._server = StartServer()
+        self._gatewatch.start = self._server.start
         self._fleet = Fleet(self._gatewatch, fixed_members=schedule.fixed_members)
         self._chaos: Chaos | None = None
         self._phase_began = time.monotonic()
@@ -155,6 +158,7 @@ class _Trial:
     def end(self) -> None:
         """End what still runs, and note what there is to note."""
         self._fleet.kill()
+        self._server.stop()
         outcome = self._outcome
         if self._chaos is not None:
             self._chaos.end()
