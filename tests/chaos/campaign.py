@@ -138,7 +138,8 @@ def line_of(outcome: Outcome) -> str:
         return line
     counts = (("lost", compared.lost), ("duplicated", compared.duplicated), ("different", compared.different))
     sums = "; ".join(f"{word}: {dict(counter)}" for word, counter in counts if counter)
-    again = f"again: python -m tests.chaos --only {own.seed}; logs: {(_KEPT / str(own.seed)).relative_to(CHECKOUT)}"
+    size = "" if outcome.calls == CALLS else f" --calls {outcome.calls}"
+    again = f"again: python -m tests.chaos {own.again}{size}; logs: {(_KEPT / str(own.seed)).relative_to(CHECKOUT)}"
     return "\n      ".join([line, sums, *report.wrong(outcome), again])
 
 

@@ -86,7 +86,7 @@ def repeated_alerts(alerts: Iterable[Item]) -> Comparison:
 def _by_identity(items: Iterable[Item]) -> dict[tuple[str, tuple[Any, ...]], list[Item]]:
     found: dict[tuple[str, tuple[Any, ...]], list[Item]] = {}
     for item in items:
-        found.setdefault((item.what, item.identity), []).append(item)
+        found.setdefault(item[:2], []).append(item)
     return found
 
 

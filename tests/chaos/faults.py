@@ -90,12 +90,14 @@ class Chaos:
         return happened
 
     def _on_the_broker(self, fault: Fault) -> bool:
+        self._fleet.note("the broker is killed")
         self._broker.kill()
         self._later(fault.lasts, self._start_broker)
         return True
 
     def _start_broker(self) -> None:
         # Elsewhere: it takes seconds, and the workers go on being met meanwhile.
+        self._fleet.note("the broker is started")
         self._restart = Thread(target=self._broker.restart, name="restart the broker")
         self._restart.start()
 

@@ -5,8 +5,10 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from stream.clock import now_ms
 from stream.errors import ExitCode
 from tests.kafka_broker import free_port
 from tests.kafka_workers import Gatewatch, Worker
@@ -55,6 +57,11 @@ class Slot:
         return self.worker is not None and self.ending is None
 
     @property
+    def settled(self) -> bool:
+        """True when nobody is missing: the process is at work, or none is wanted."""
+        return self.at_work_s > 0 if self.wanted else self.worker is None
+
+    @property
     def at_work_s(self) -> float:
         """Seconds since the process began to process records; 0 when it has not."""
         return time.monotonic() - self.began if self.alive and self.began else 0.0
@@ -76,12 +83,14 @@ class Fleet:
         slots: the places.
         crashes: processes that ended by themselves as they may, each with its last words.
         misdeeds: what no worker may do.
+        events: what happened when, in UTC as in the workers' logs.
     """
 
     def __init__(self, gatewatch: Gatewatch, *, fixed_members: bool) -> None:
         self.slots: list[Slot] = []
         self.crashes: list[str] = []
         self.misdeeds: list[str] = []
+        self.events: list[str] = []
         self._gatewatch = gatewatch
         self._fixed_members = fixed_members
         self._empty_for: float | None = None
@@ -89,6 +98,10 @@ class Fleet:
     def add(self, role: str) -> None:
         """Make a place for another worker, who is started at the next look."""
         self.slots.append(Slot(role, free_port(), f"place-{len(self.slots)}"))
+
+    def note(self, event: str) -> None:
+        """Remember that something has happened."""
+        self.events.append(f"{datetime.fromtimestamp(now_ms() / 1000, UTC).isoformat(timespec='milliseconds')} {event}")
 
     def look_after(self, *, broker_is_up: bool) -> None:
         """Notice processes that have ended, and start those that are due; to be called all the time."""
@@ -113,6 +126,7 @@ class Fleet:
     def end(self, slot: Slot, how: signal.Signals, pause: float) -> None:
         """Send a process the signal to end by; its successor comes so many seconds after its end."""
         if slot.worker is not None:
+            self.note(f"{how.name} to {slot.worker.name}")
             slot.ending, slot.pause = how, pause
             slot.worker.process.send_signal(how)
 
@@ -127,11 +141,13 @@ class Fleet:
         """Send SIGHUP to every process that listens to it; the others read the model when they start."""
         for slot in self.able(frozen=True):
             if slot.worker is not None and _LISTENS in log_of(slot.worker):
+                self.note(f"SIGHUP to {slot.worker.name}")
                 slot.worker.process.send_signal(signal.SIGHUP)
 
     def signal(self, slot: Slot, what: signal.Signals) -> None:
         """Send a process any other signal."""
         if slot.worker is not None:
+            self.note(f"{what.name} to {slot.worker.name}")
             slot.worker.process.send_signal(what)
             slot.frozen = what is signal.SIGSTOP
 
@@ -163,9 +179,11 @@ class Fleet:
             more["kafka__properties__group__instance__id"] = slot.member
         slot.worker = self._gatewatch.worker(slot.role, slot.port, **more)
         slot.ending, slot.frozen, slot.pause, slot.began = None, False, _RESTART_AFTER_S, 0.0
+        self.note(f"{slot.worker.name} starts as {slot.role} at port {slot.port}")
 
     def _ended(self, slot: Slot, worker: Worker) -> None:
         code, ending = worker.process.returncode, slot.ending
+        self.note(f"{worker.name} has ended with {code}")
         # One that is told to end before it listens to signals ends by them.
         listened = ending is signal.SIGTERM and _LISTENS in log_of(worker)
         if code != 0 if listened else ending is None or code not in {0, -ending}:

@@ -64,6 +64,7 @@ class Schedule(NamedTuple):
         transaction_timeout_s: setting ``kafka.transaction_timeout_s``; below what a freeze lasts, or above.
         cooldown_s: setting ``alerts.cooldown_s``.
         faults: by time.
+        again: flags of ``python -m tests.chaos`` that make the same one.
     """
 
     seed: int
@@ -75,6 +76,7 @@ class Schedule(NamedTuple):
     transaction_timeout_s: int
     cooldown_s: int
     faults: tuple[Fault, ...]
+    again: str
 
     @property
     def kinds(self) -> set[FaultKind]:
@@ -119,6 +121,8 @@ def make_schedule(
     rng = Random(f"schedule {seed}")  # noqa: S311 -- not secret
     roles = rng.choice([("all", "all"), ("all", "all", "all"), ("normalise", "detect", "detect")])
     number = rng.randint(_FEWEST_FAULTS, _MOST_FAULTS)
+    workers = roles.count("all") + roles.count("detect")
+    again = [f"--only {seed}", *(f'--force "{kind}"' for kind in force)]
     return Schedule(
         seed=seed,
         frozen=seed % 2 == 0,
@@ -128,9 +132,8 @@ def make_schedule(
         commit_interval_ms=rng.randint(50, 100),
         transaction_timeout_s=rng.choice([3, 10]),
         cooldown_s=rng.randint(10, 40),
-        faults=_faults(
-            rng, roles.count("all") + roles.count("detect"), number if faults is None else faults, force, without
-        ),
+        faults=_faults(rng, workers, number if faults is None else faults, force, without),
+        again=" ".join(again if faults is None else [*again, f"--faults {faults}"]),
     )
 
 

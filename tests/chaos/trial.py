@@ -12,6 +12,7 @@ import msgspec
 from confluent_kafka import KafkaException, Producer
 
 from stream.clock import now_ms
+from stream.errors import CommandError
 from stream.kafka_config import PRODUCER_DEFAULTS
 from stream.records import Record
 from stream.settings import Settings, load_settings
@@ -46,6 +47,7 @@ class Outcome:
 
     Attributes:
         schedule: the trial.
+        calls: size of its input, about.
         injected: faults that happened.
         comparison: published against expected.
         crashes: workers that ended by themselves and were started again, each with its last words.
@@ -57,6 +59,7 @@ class Outcome:
     """
 
     schedule: Schedule
+    calls: int
     injected: Counter[FaultKind] = field(default_factory=Counter)
     comparison: Comparison = field(default_factory=Comparison)
     crashes: list[str] = field(default_factory=list)
@@ -85,13 +88,13 @@ def run_trial(schedule: Schedule, broker: Broker, folder: Path, calls: int = CAL
         folder: for models, degrees and the workers' logs.
         calls: size of the input.
     """
-    outcome, began = Outcome(schedule), time.monotonic()
+    outcome, began = Outcome(schedule, calls), time.monotonic()
     kafka = Kafka(broker)
     trial = _Trial(schedule, broker, kafka, folder, outcome)
     gc.disable()  # millions of objects come, and go by themselves
     try:
         trial.run(calls)
-    except (StuckError, KafkaException, AssertionError, TimeoutError) as error:
+    except (StuckError, CommandError, KafkaException, AssertionError, TimeoutError) as error:
         outcome.failures.append(f"{type(error).__name__}: {error}")
     finally:
         trial.end()
@@ -133,7 +136,7 @@ class _Trial:
         else:
             self._start_workers()
             records = make_traffic(self._schedule.seed, start, calls)
-        self._until(lambda: all(slot.at_work_s for slot in self._fleet.slots), "the workers to begin")
+        self._until(lambda: all(slot.settled for slot in self._fleet.slots), "the workers to begin")
         self._chaos = chaos = Chaos(self._schedule, self._fleet, self._broker, self._reload)
         writer = Writer(_producer(gatewatch.kafka.bootstrap), gatewatch.logs, records, lambda: chaos.left)
         self._phase("set up")
@@ -149,6 +152,7 @@ class _Trial:
         self._phase("compare calls")
         last = {record.partition(): record.offset() + 1 for record in sent}
         self._until(lambda: self._committed("detect", gatewatch.api_calls, last), "the calls to be read")
+        self._until(lambda: all(slot.settled for slot in self._fleet.slots), "the workers to be at work")
         self._phase("detect the rest")
         self._fleet.stop()
         self._phase("stop")
@@ -164,6 +168,7 @@ class _Trial:
             self._chaos.end()
             outcome.injected = self._chaos.injected
         outcome.crashes = self._fleet.crashes
+        (self._folder / "events.log").write_text("\n".join(self._fleet.events) + "\n")
         outcome.failures += self._fleet.misdeeds
         for log in self._folder.glob("worker-*.log"):
             replays = re.findall(r"partition restored.*\breplayed=(\d+)", log.read_text(errors="replace"))
