@@ -3,9 +3,7 @@
 import argparse
 import os
 import secrets
-import shlex
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -43,10 +41,7 @@ def main() -> int:
             outcomes.append(trial.result())
             console.print(f"{len(outcomes):4d}/{len(seeds)}  {line_of(outcomes[-1])}", markup=False, highlight=False)
     outcomes.sort(key=lambda own: own.schedule.seed)
-    command = f"python -m tests.chaos {shlex.join(sys.argv[1:])}" + (
-        "" if flags.seed is not None else f" --seed {seed}"
-    )
-    text = report.document(outcomes, command, "of KAFKA_BOOTSTRAP" if given else KAFKA_VERSION, remarks)
+    text = report.document(outcomes, _command(flags, seed), "of KAFKA_BOOTSTRAP" if given else KAFKA_VERSION, remarks)
     if flags.out:
         flags.out.write_text(text)
     console.print(text, markup=False, highlight=False)
@@ -141,6 +136,16 @@ def line_of(outcome: Outcome) -> str:
     size = "" if outcome.calls == CALLS else f" --calls {outcome.calls}"
     again = f"again: python -m tests.chaos {own.again}{size}; logs: {(_KEPT / str(own.seed)).relative_to(CHECKOUT)}"
     return "\n      ".join([line, sums, *report.wrong(outcome), again])
+
+
+def _command(flags: argparse.Namespace, seed: int) -> str:
+    """Return the command that runs the same campaign."""
+    which = f"--trials {flags.trials} --seed {seed}" if flags.only is None else f"--only {flags.only}"
+    parts = [which, *(f'--force "{kind}"' for kind in flags.force)]
+    parts += [
+        f"--{name} {value}" for name, value in (("calls", flags.calls), ("faults", flags.faults)) if value is not None
+    ]
+    return f"python -m tests.chaos {' '.join(parts)}"
 
 
 def _flags(arguments: Sequence[str] | None = None) -> argparse.Namespace:
