@@ -29,8 +29,6 @@ def settings_of(schedule: Schedule, bundle: Path, *, own_broker: bool) -> dict[s
         "sessions.max_calls": traffic.MOST_CALLS,
         # The wall clock decides nothing: the log alone closes sessions.
         "sessions.idle_after_s": _NEVER_S,
-        # A partition that lags another has many late calls, and that is no reason to stop here.
-        "dead_letters.limit_share": 1.0,
         "alerts.cooldown_s": schedule.cooldown_s,
         # Partitions that are caught up with take turns, so that their clocks stay close together.
         "kafka.properties.max.partition.fetch.bytes": 100_000,
