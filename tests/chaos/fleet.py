@@ -152,7 +152,7 @@ class Fleet:
             slot.frozen = what is signal.SIGSTOP
 
     def stop(self) -> None:
-        """Stop all workers for good; each has to end with exit code 0."""
+        """Stop all workers for good; each has to end as it may: with exit code 0, or on an error of its own before."""
         slots = [slot for slot in self.slots if slot.worker is not None]
         for slot in slots:
             slot.wanted = False
@@ -164,7 +164,11 @@ class Fleet:
                 except subprocess.TimeoutExpired:
                     code = f"nothing within {_STOP_SECONDS:g} s"
                 if code != 0:
-                    self.misdeeds.append(f"the last {slot.worker.name} ended with {code}: {last_words(slot.worker)}")
+                    (
+                        self.crashes
+                        if code in _ALLOWED and "the worker stops" in log_of(slot.worker)
+                        else self.misdeeds
+                    ).append(f"the last {slot.worker.name} ended with {code}: {last_words(slot.worker)}")
 
     def kill(self) -> None:
         """End every process at once: the trial is over."""
