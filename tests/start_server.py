@@ -37,7 +37,8 @@ class StartServer:
         self._lock = Lock()
 
     def start(self, arguments: Sequence[str], log: Path) -> "Forked":
-        """Start ``gatewatch`` with arguments; what it writes goes to a file."""
+        """Start ``gatewatch`` with arguments; what it writes goes to a file, which is there when this returns."""
+        log.touch()
         return Forked(self, int(self.ask({"arguments": list(arguments), "log": str(log)})))
 
     def ask(self, order: dict[str, Any]) -> Any:
