@@ -36,14 +36,16 @@ def main() -> int:
     remarks = ["the broker was given, so that it was not broken"] if given else []
     console.print(*remarks, f"campaign {seed}: {len(seeds)} trials of about {flags.calls:,} calls", sep="; ")
     outcomes: list[Outcome] = []
+    text = ""
     with ProcessPoolExecutor(flags.jobs, mp_context=get_context("spawn")) as processes:
         for trial in as_completed([processes.submit(run_seed, plan, own) for own in seeds]):
             outcomes.append(trial.result())
-            console.print(f"{len(outcomes):4d}/{len(seeds)}  {line_of(outcomes[-1])}", markup=False, highlight=False)
-    outcomes.sort(key=lambda own: own.schedule.seed)
-    text = report.document(outcomes, _command(flags, seed), "of KAFKA_BOOTSTRAP" if given else KAFKA_VERSION, remarks)
-    if flags.out:
-        flags.out.write_text(text)
+            console.print(f"{len(outcomes):4d}/{len(seeds)}  {line_of(trial.result())}", markup=False, highlight=False)
+            outcomes.sort(key=lambda own: own.schedule.seed)
+            kafka = "of KAFKA_BOOTSTRAP" if given else KAFKA_VERSION
+            text = report.document(outcomes, _command(flags, seed), kafka, remarks)
+            if flags.out:  # after each: a campaign that is cut short has its report
+                flags.out.write_text(text)
     console.print(text, markup=False, highlight=False)
     return 0 if all(outcome.clean for outcome in outcomes) else 1
 

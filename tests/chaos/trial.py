@@ -28,7 +28,7 @@ from tests.chaos.reference import Detection, degrees_of, normalised, recorded_ve
 from tests.chaos.schedule import FaultKind, Schedule
 from tests.chaos.traffic import LogRecord, make_traffic, markers
 from tests.chaos.writer import Writer
-from tests.kafka_broker import Broker, BrokerStartError, GivenBroker
+from tests.kafka_broker import Broker, GivenBroker
 from tests.kafka_fixture import Kafka
 from tests.kafka_workers import Gatewatch
 from tests.start_server import StartServer
