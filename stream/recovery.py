@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -102,11 +102,12 @@ class Recovery:
         """
         while True:
             found = await self._in_thread(reader.log_of, name, wanted)
-            snapshot = await self._in_thread(reader.snapshot, name, wanted)
-            known = {*self._stage.partitions_of(name.topic), *({snapshot.meta.partitions} if snapshot.meta else ())}
             try:
-                for before in known:
-                    require_partitions(name, found.partitions, before, accept_loss=self._accept_loss)
+                # First of all: there is no state of a partition that was added.
+                self._require_partitions(name, found, self._stage.partitions_of(name.topic))
+                snapshot = await self._in_thread(reader.snapshot, name, wanted)
+                if snapshot.meta is not None:
+                    self._require_partitions(name, found, {snapshot.meta.partitions})
                 plan = resume(
                     name, snapshot.meta, found, transactional=self._transactional, accept_loss=self._accept_loss
                 )
@@ -115,6 +116,10 @@ class Recovery:
                     raise
             else:
                 return found, snapshot, plan
+
+    def _require_partitions(self, name: TopicPartition, found: Log, known: Iterable[int]) -> None:
+        for before in known:
+            require_partitions(name, found.partitions, before, accept_loss=self._accept_loss)
 
     async def close(self) -> None:
         """Let go of the brokers."""
