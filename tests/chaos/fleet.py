@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,8 +15,8 @@ from tests.kafka_broker import free_port
 from tests.kafka_workers import Gatewatch, Worker
 
 _RESTART_AFTER_S = 0.5
-_ALLOWED = {ExitCode.FAILURE, ExitCode.UNREACHABLE}
-"""With these a worker may end by itself: the broker was away, or another has its partitions."""
+_FAILED = "error: the worker stopped on an error"
+"""In the log of a worker that ended by an error it may meet: the broker was away, or another has its partitions."""
 _STOP_SECONDS = 40.0
 _LISTENS = "partitions assigned"
 """In the log of a worker that has joined its group; from then on it listens to signals."""
@@ -152,23 +153,16 @@ class Fleet:
             slot.frozen = what is signal.SIGSTOP
 
     def stop(self) -> None:
-        """Stop all workers for good; each has to end as it may: with exit code 0, or on an error of its own before."""
+        """Stop all workers for good."""
         slots = [slot for slot in self.slots if slot.worker is not None]
         for slot in slots:
             slot.wanted = False
             self.end(slot, signal.SIGTERM, 0.0)
         for slot in slots:
             if slot.worker is not None:
-                try:
-                    code: int | str = slot.worker.process.wait(_STOP_SECONDS)
-                except subprocess.TimeoutExpired:
-                    code = f"nothing within {_STOP_SECONDS:g} s"
-                if code != 0:
-                    (
-                        self.crashes
-                        if code in _ALLOWED and "the worker stops" in log_of(slot.worker)
-                        else self.misdeeds
-                    ).append(f"the last {slot.worker.name} ended with {code}: {last_words(slot.worker)}")
+                with suppress(subprocess.TimeoutExpired):
+                    slot.worker.process.wait(_STOP_SECONDS)
+                self._judge(slot, slot.worker)
 
     def kill(self) -> None:
         """End every process at once: the trial is over."""
@@ -186,16 +180,20 @@ class Fleet:
         self.note(f"{slot.worker.name} starts as {slot.role} at port {slot.port}")
 
     def _ended(self, slot: Slot, worker: Worker) -> None:
-        code, ending = worker.process.returncode, slot.ending
-        self.note(f"{worker.name} has ended with {code}")
-        # One that is told to end before it listens to signals ends by them.
-        listened = ending is signal.SIGTERM and _LISTENS in log_of(worker)
-        if code != 0 if listened else ending is None or code not in {0, -ending}:
-            (self.crashes if code in _ALLOWED else self.misdeeds).append(
-                f"{worker.name} ended with {code}: {last_words(worker)}"
-            )
+        self.note(f"{worker.name} has ended with {worker.process.returncode}")
+        self._judge(slot, worker)
         slot.worker = None
         slot.due = time.monotonic() + slot.pause
+
+    def _judge(self, slot: Slot, worker: Worker) -> None:
+        """Note a worker that has not ended well: on an error that it says, or as none may."""
+        code, ending = worker.process.returncode, slot.ending
+        # One that is told to end before it listens to signals ends by them.
+        listened = ending is signal.SIGTERM and _LISTENS in log_of(worker)
+        if code == 0 or (not listened and ending is not None and code == -ending):
+            return
+        said = code == ExitCode.UNREACHABLE or (code == ExitCode.FAILURE and _FAILED in log_of(worker))
+        (self.crashes if said else self.misdeeds).append(f"{worker.name} ended with {code}: {last_words(worker)}")
 
 
 def last_words(worker: Worker) -> str:
