@@ -258,8 +258,11 @@ class Intake(Service):
         return idle
 
     def _take(self, offsets: Sequence[Offset]) -> None:
-        """Take partitions over; those of a role with state are not read before they are restored."""
-        if self._recovery is not None and not self._deaf:
+        """Take partitions over; those of a role with state are not read before they are restored.
+
+        Nothing is held on the way out: the consumer, which is closing, would refuse, and not leave the group.
+        """
+        if self._recovery is not None and offsets and not self._deaf and not self.should_stop:
             self._reader.hold(offsets)
         self._in_loop(self._on_assign, offsets)
 
