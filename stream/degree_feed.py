@@ -13,6 +13,7 @@ from confluent_kafka import TopicPartition as Offset
 
 from featurizer.degrees import DegreeSnapshot
 from stream.checkpoints import decode_degrees
+from stream.kafka_config import without_membership
 from stream.records import TopicPartition
 
 log = structlog.get_logger(__name__)
@@ -36,7 +37,7 @@ class DegreeFeed:
     """
 
     def __init__(self, config: dict[str, Any], topic: str, learn: Learn) -> None:
-        self._config = {name: value for name, value in config.items() if name != "group.instance.id"}
+        self._config = without_membership(config)
         self._topic = topic
         self._learn = learn
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="degrees")

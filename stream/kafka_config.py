@@ -75,6 +75,11 @@ def consumer_config(settings: Settings, group_suffix: str) -> dict[str, Any]:
     return _consumer(settings, group_suffix)
 
 
+def without_membership(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a consumer's configuration for another one beside it, which asks and reads but joins no group."""
+    return {name: value for name, value in config.items() if name != "group.instance.id"}
+
+
 def producer_config(settings: Settings, transactional_id: str | None) -> dict[str, Any]:
     """Return the configuration of a producer; without a transactional id it is idempotent only.
 

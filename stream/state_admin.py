@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from stream.checkpoints import StateTopics
 from stream.cycle import Cycle, DeliveryError, Transactions
 from stream.errors import CommandError, ExitCode
-from stream.kafka_config import consumer_config, producer_config
+from stream.kafka_config import consumer_config, producer_config, without_membership
 from stream.records import Record, TopicPartition
 from stream.resume import Log
 from stream.settings import Settings
@@ -48,7 +48,7 @@ class StateAdmin:
         self._transactional = settings.delivery.guarantee == "exactly_once"
         config: dict[str, Any] = consumer_config(settings, _ROLE)
         # With the name of a member its offsets would be that member's.
-        self._config = {name: value for name, value in config.items() if name != "group.instance.id"}
+        self._config = without_membership(config)
         self._reader = StateReader(self._config, self.topics.state)
         self._delivery: Transactions | None = None
 

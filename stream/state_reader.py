@@ -10,6 +10,7 @@ from confluent_kafka import TopicPartition as Offset
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
 
 from stream.checkpoints import Restoration, Snapshot
+from stream.kafka_config import without_membership
 from stream.records import Record, TopicPartition
 from stream.resume import Log
 
@@ -60,7 +61,7 @@ class StateReader:
     """
 
     def __init__(self, config: dict[str, Any], state_topic: str) -> None:
-        config = {name: value for name, value in config.items() if name != "group.instance.id"}
+        config = without_membership(config)
         # A broker would hold the last fetch of each partition up for half a second, in case that more comes.
         config |= {"auto.offset.reset": "error", "enable.partition.eof": True, "fetch.wait.max.ms": 10}
         self.progress: Callable[[int, int], None] = lambda _read, _end: None
