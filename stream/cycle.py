@@ -296,18 +296,15 @@ class Flushes:
 
 def produce_all(producer: Producer, outgoing: Iterable[Outgoing], reported: Any = None) -> None:
     """Hand records to the producer, waiting for room when its queue is full."""
-    produce, report = producer.produce, {} if reported is None else {"on_delivery": reported}
+    produce = producer.produce
     for record in outgoing:
-        arguments: dict[str, Any] = {"key": record.key, "value": record.value, **report}
-        if record.headers:
-            arguments["headers"] = list(record.headers)
-        if record.timestamp > 0:
-            arguments["timestamp"] = record.timestamp
-        if record.partition >= 0:
-            arguments["partition"] = record.partition
+        topic, key, value, timestamp, headers, partition = record
+        listed: list[tuple[str, str | bytes | None]] | None = list(headers) if headers else None
         while True:
             try:
-                produce(record.topic, **arguments)
+                # By position, which takes half as long as by name, and a checkpoint is thousands of records. The
+                # fifth and the sixth are both for the delivery report; a time of 0 is the present one.
+                produce(topic, value, key, partition, None, reported, max(timestamp, 0), listed)
                 break
             except BufferError:
                 producer.poll(0.05)

@@ -146,6 +146,8 @@ class Intake(Service):
     async def on_start(self) -> None:
         """Connect the outbox, join the group, start to read."""
         await self._outbox.start()
+        if self.should_stop:  # while it connected; the consumer is closed by now
+            return
         self._reader.subscribe(
             self._topics,
             on_assign=lambda _, offsets: self._take(offsets),

@@ -10,6 +10,7 @@ import pytest
 
 from tests.kafka_broker import Broker, BrokerStartError, BrokerUnavailableError, running_broker
 from tests.kafka_fixture import Kafka
+from tests.start_server import StartServer
 
 BROKER = pytest.StashKey[Broker | BrokerUnavailableError | BrokerStartError]()
 
@@ -59,10 +60,18 @@ def kafka_bootstrap(kafka_broker: Broker) -> str:
     return kafka_broker.bootstrap
 
 
+@pytest.fixture(scope="session")
+def start_server() -> Iterator[StartServer]:
+    """What starts the workers of tests."""
+    server = StartServer()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def kafka(kafka_broker: Broker) -> Iterator[Kafka]:
+def kafka(kafka_broker: Broker, start_server: StartServer) -> Iterator[Kafka]:
     """A real Kafka under a prefix of this test's own; the test may kill and restart it."""
-    scope = Kafka(kafka_broker)
+    scope = Kafka(kafka_broker, start_server.start)
     yield scope
     scope.close()
 
@@ -81,6 +90,8 @@ def leaves_nothing_running(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that leaves a thread or a process: the next one would share the machine with it."""
     uses_kafka = not {"kafka", "kafka_bootstrap", "kafka_broker"}.isdisjoint(request.fixturenames)
     broker: Broker | None = request.getfixturevalue("kafka_broker") if uses_kafka else None
+    if "kafka" in request.fixturenames:
+        request.getfixturevalue("start_server")  # it outlives the test, so it must be there before
     threads, children = set(threading.enumerate()), _children()
     yield
     left = [thread for thread in threading.enumerate() if thread not in threads and not thread.daemon]

@@ -2,7 +2,8 @@
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # its stub does not export NewTopic
@@ -11,6 +12,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # its stub doe
 )
 
 from tests.kafka_broker import START_SECONDS, Broker, BrokerStartError, BrokerUnavailableError
+from tests.programs import Process
 
 
 class Kafka:
@@ -18,10 +20,12 @@ class Kafka:
 
     Attributes:
         prefix: begins the names of this test's topics, groups and transactional ids.
+        start: starts a worker by its arguments and the file for what it writes; None: nothing but the interpreter does.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, start: Callable[[list[str], Path], Process] | None = None) -> None:
         self._broker = broker
+        self.start = start
         self.prefix = f"t{uuid.uuid4().hex[:8]}-"
         self._admin: AdminClient | None = None
 

@@ -27,6 +27,8 @@ from tests.workloads import Workload, wire_records
 PARTITIONS = 4
 GATEWATCH = [sys.executable, "-m", "stream.cli"]
 
+PATIENCE_S = 90.0
+"""How long tests wait for what must happen: no statement about speed, so that a busy machine fails none of them."""
 LIVELY: Mapping[str, object] = {
     "sessions.gap_s": 1.0,
     "sessions.quiet_s": 0.4,
@@ -54,7 +56,7 @@ class Gatewatch:
         settings: by dotted name; they win over those that make tests quick.
 
     Attributes:
-        start: starts the workers when it is set; else each is started from nothing, as a user does.
+        start: starts the workers, sooner than an interpreter would be; None: from nothing, as a user does.
     """
 
     def __init__(self, kafka: Kafka, folder: Path, settings: Mapping[str, object] | None = None) -> None:
@@ -66,7 +68,7 @@ class Gatewatch:
         self.anomalies = self.prefix + "anomalies"
         self.dead_letters = self.prefix + "dead-letters"
         self.state = self.prefix + "state"
-        self.start: Callable[[list[str], Path], Process] | None = None
+        self.start: Callable[[list[str], Path], Process] | None = kafka.start
         self._folder = folder
         self._started = 0
         self.settings: dict[str, object] = {
@@ -119,7 +121,7 @@ class Gatewatch:
             program = [sys.executable, "-c", f"{before}\nfrom stream.cli import main\nraise SystemExit(main())"]
         arguments = ["run", "--role", role, "--web-port", str(port), *self.flags(**more)]
         log = self._folder / f"worker-{self._started}.log"
-        process = None if self.start is None else self.start(arguments, log)
+        process = None if before or self.start is None else self.start(arguments, log)
         return Worker([*program, *arguments], log, port, process)
 
     def producer(self) -> Producer:
@@ -146,7 +148,7 @@ class Gatewatch:
             asker.close()
         return {own.partition: max(own.offset, 0) for own in found}
 
-    def wait_until_read(self, role: str, topic: str, seconds: float = 45.0) -> None:
+    def wait_until_read(self, role: str, topic: str, seconds: float = PATIENCE_S) -> None:
         """Return when a role has committed all that is on a topic now."""
         ends = {(record.partition() or 0): (record.offset() or 0) + 1 for record in self.read(topic)}
 
@@ -276,7 +278,7 @@ class Worker(Program):
         super().__init__(command, log, worker_environment(), process)
         self.url = f"http://127.0.0.1:{port}"
 
-    def wait_ready(self, seconds: float = 45.0) -> None:
+    def wait_ready(self, seconds: float = PATIENCE_S) -> None:
         """Return when it has joined its groups."""
         self.wait_until(f"{self.url}/readyz", seconds)
 
@@ -306,7 +308,7 @@ class Worker(Program):
         return self.metric("gatewatch_partitions_assigned", role=role)
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = PATIENCE_S) -> None:
     """Return when a condition holds.
 
     Raises:

@@ -17,7 +17,7 @@ pytest_plugins = ["pytester"]
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(240)
 def test_committed_records_survive_a_kill(kafka: Kafka) -> None:
     topic = kafka.create_topic("kept", partitions=1)
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": kafka.prefix + "writer"})
@@ -53,7 +53,7 @@ def test_two_tests_do_not_meet(kafka: Kafka) -> None:
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_a_broker_ends_with_its_owner(end: signal.Signals, tmp_path: Path) -> None:
     """SIGKILL gives the owner no chance to clean up; the broker still goes."""

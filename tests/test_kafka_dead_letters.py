@@ -17,7 +17,7 @@ from stream.errors import ExitCode
 from tests.kafka_fixture import Kafka
 from tests.kafka_workers import GATEWATCH, Gatewatch
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 
 UNTIL_KILLED = """
 import os, signal

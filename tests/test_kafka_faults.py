@@ -16,7 +16,7 @@ from tests.kafka_broker import free_port
 from tests.kafka_fixture import Kafka
 from tests.kafka_workers import LIVELY, PARTITIONS, Gatewatch, Load, alarmed, wait_for
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 
 KILLS = 4
 

@@ -12,7 +12,7 @@ from stream.errors import ExitCode
 from tests.kafka_fixture import Kafka
 from tests.kafka_workers import GATEWATCH, LIVELY, PARTITIONS, Gatewatch, Load, alarmed, wait_for
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 def own_json(client: str, path: str) -> bytes:
@@ -22,6 +22,7 @@ def own_json(client: str, path: str) -> bytes:
 
 def test_mixed_formats_become_calls_by_client_and_the_rest_dead_letters(kafka: Kafka, tmp_path: Path) -> None:
     gatewatch = Gatewatch(kafka, tmp_path, {**LIVELY, "model.bundle": "demo"})
+    gatewatch.start = None
     gatewatch.create_topics()
     array = b"[" + b",".join([own_json("ann", "/orders/1"), b'{"client": "ann"}', own_json("bob", "/me")]) + b"]"
     records = [own_json("ann", "/orders/2?token=secret"), array, b"\xff\xfe not text", b"no known format at all"]

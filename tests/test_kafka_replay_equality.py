@@ -75,7 +75,7 @@ def same(left: float | None, right: float | None) -> bool:
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_two_workers_find_the_sessions_of_the_file(kafka: Kafka, tmp_path: Path) -> None:
     """Each client's lines are in one partition, as a shipper writes them that keys by address."""
     gatewatch = Gatewatch(kafka, tmp_path, SETTINGS)

@@ -11,7 +11,7 @@ from tests.kafka_fixture import Kafka
 from tests.kafka_workers import Gatewatch, wait_for
 from tests.model_factory import make_bundle
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 def test_a_second_signal_ends_a_worker_at_once(kafka: Kafka, tmp_path: Path) -> None:
@@ -42,6 +42,19 @@ def test_a_shutdown_that_hangs_has_an_end(kafka: Kafka, tmp_path: Path) -> None:
         assert worker.process.wait(30) == 1
         assert time.monotonic() - began < 20
     assert "stopping took longer than 11 s" in worker.output()
+
+
+def test_a_worker_that_is_stopped_while_it_connects_ends_in_good_order(kafka: Kafka, tmp_path: Path) -> None:
+    gatewatch = Gatewatch(kafka, tmp_path)
+    gatewatch.create_topics()
+    slow = (
+        "from stream.cycle import Transactions\ndef connect(_):\n    import time\n    print('connecting', flush=True)\n"
+    )
+    slow += "    time.sleep(2)\nTransactions.start = connect"
+    with gatewatch.worker("detect", before=slow) as worker:
+        wait_for(lambda: "connecting" in worker.output(), "the worker to connect")
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(30) == 0
 
 
 def test_sighup_reloads_the_model_and_a_broken_one_changes_nothing(kafka: Kafka, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from stream.errors import ExitCode
 from tests.kafka_fixture import Kafka
 from tests.kafka_workers import Gatewatch, wait_for
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 
 CLIENTS = [f"client-{number}" for number in range(20)]
 
