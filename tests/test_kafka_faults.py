@@ -14,7 +14,7 @@ from featurizer.calls import ApiCall, decode_call, encode_call
 from stream.clock import now_ms
 from tests.kafka_broker import free_port
 from tests.kafka_fixture import Kafka
-from tests.kafka_workers import LIVELY, PARTITIONS, Gatewatch, Load, alarmed, wait_for
+from tests.kafka_workers import LIVELY, PARTITIONS, PATIENCE_S, Gatewatch, Load, alarmed, wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -143,7 +143,7 @@ def test_a_defect_in_an_agent_ends_the_worker(role: str, step: str, kafka: Kafka
         gatewatch.worker("all", before=defect) as worker,
         Load(gatewatch.producer(), gatewatch.logs, rate=500, keyed=False),
     ):
-        assert worker.process.wait(30) == 1
+        assert worker.process.wait(PATIENCE_S) == 1
     assert "the worker stops" in worker.output()
     assert f"error='a defect' role={role}" in worker.output()
     assert "error: the worker stopped on an error" in worker.output()
@@ -171,7 +171,7 @@ def test_a_topic_full_of_garbage_ends_the_worker(role: str, kafka: Kafka, tmp_pa
         for _ in range(200):
             producer.produce(topic, b"no call", b"nobody", partition=0)
         assert producer.flush(10) == 0
-        assert worker.process.wait(30) == 1
+        assert worker.process.wait(PATIENCE_S) == 1
     errors = worker.output().rpartition("error: ")[2]
     assert f"records of the role {role} are dead letters, and the limit is 5 %" in errors
     assert "undecodable; for example " in errors
@@ -186,7 +186,7 @@ def test_a_topic_that_refuses_records_ends_the_worker(guarantee: str, kafka: Kaf
     kafka.create_topic("features", PARTITIONS, {"max.message.bytes": "200", "retention.ms": str(720 * 3_600_000)})
     gatewatch = deploy(kafka, tmp_path, delivery__guarantee=guarantee)
     with gatewatch.worker() as worker, Load(gatewatch.producer(), gatewatch.logs, rate=500, keyed=False):
-        assert worker.process.wait(30) == 1
+        assert worker.process.wait(PATIENCE_S) == 1
     assert "MSG_SIZE_TOO_LARGE" in worker.output()
     assert "error: the worker stopped on an error" in worker.output()
     assert sum(gatewatch.committed("detect", gatewatch.api_calls).values()) == 0
@@ -194,15 +194,15 @@ def test_a_topic_that_refuses_records_ends_the_worker(guarantee: str, kafka: Kaf
 
 def test_a_broker_that_crashes_and_comes_back_loses_and_doubles_nothing(kafka: Kafka, tmp_path: Path) -> None:
     """It is away for longer than the worker's place in its groups is kept."""
-    gatewatch = deploy(kafka, tmp_path)
+    gatewatch = deploy(kafka, tmp_path, kafka__transaction_timeout_s=120)
     with gatewatch.worker() as worker, Load(gatewatch.producer(), gatewatch.logs, rate=2000, keyed=False) as load:
         wait_for(lambda: worker.metric("gatewatch_alerts_total") > 0, "alerts")
         kafka.kill()
         time.sleep(7)
         kafka.restart()
         load.__exit__()
-        gatewatch.wait_until_read("normalise", gatewatch.logs, 60)
-        gatewatch.wait_until_read("detect", gatewatch.api_calls, 60)
+        gatewatch.wait_until_read("normalise", gatewatch.logs)
+        gatewatch.wait_until_read("detect", gatewatch.api_calls)
         assert worker.stop() == 0
     assert_calls_once(gatewatch, load)
     assert_alerts_once(gatewatch)

@@ -8,7 +8,7 @@ import pytest
 
 from stream.bundles import write_bundle
 from tests.kafka_fixture import Kafka
-from tests.kafka_workers import Gatewatch, wait_for
+from tests.kafka_workers import PATIENCE_S, Gatewatch, wait_for
 from tests.model_factory import make_bundle
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -39,7 +39,7 @@ def test_a_shutdown_that_hangs_has_an_end(kafka: Kafka, tmp_path: Path) -> None:
         worker.wait_ready()
         began = time.monotonic()
         worker.process.send_signal(signal.SIGTERM)
-        assert worker.process.wait(30) == 1
+        assert worker.process.wait(PATIENCE_S) == 1
         assert time.monotonic() - began < 20
     assert "stopping took longer than 11 s" in worker.output()
 
@@ -54,7 +54,7 @@ def test_a_worker_that_is_stopped_while_it_connects_ends_in_good_order(kafka: Ka
     with gatewatch.worker("detect", before=slow) as worker:
         wait_for(lambda: "connecting" in worker.output(), "the worker to connect")
         worker.process.send_signal(signal.SIGTERM)
-        assert worker.process.wait(30) == 0
+        assert worker.process.wait(PATIENCE_S) == 0
 
 
 def test_sighup_reloads_the_model_and_a_broken_one_changes_nothing(kafka: Kafka, tmp_path: Path) -> None:
