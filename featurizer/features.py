@@ -2,8 +2,12 @@
 
 All features are defined over the DISTINCT directed edges (a -> b) of a session's call graph; an edge joins two
 consecutive calls, self-loops count. For an edge, ``g_out(a)`` is how often endpoint a is the source of an edge over
-the distinct edges of all sessions, ``g_in(b)`` likewise as destination, and ``l_out(a)`` is how many edges of this
-session leave a. Spreads are sample standard deviations (ddof=1), missing (NaN) for fewer than two edges.
+the distinct edges of all sessions, ``g_in(b)`` likewise as destination, and ``l_in(b)`` is how many edges of this
+session enter b. Spreads are sample standard deviations (ddof=1), missing (NaN) for fewer than two edges.
+
+Global degrees enter as ratios only: of each other, or of all edges counted. Their size says how long the tables have
+been learning and how busy an API is, neither of which is the client's doing; a ratio is the same after a tenfold of the
+same traffic.
 """
 
 import hashlib
@@ -25,13 +29,14 @@ class Feature(msgspec.Struct, frozen=True):
         name: as in tables and models.
         unit: of its values.
         meaning: in words that fit a sentence about a client, for alerts.
-        global_degree: the value scales with the volume of traffic.
+        of_traffic: read from the global degree tables: the same session has another value when the mix of traffic
+            changes.
     """
 
     name: str
     unit: str
     meaning: str
-    global_degree: bool = False
+    of_traffic: bool = False
 
 
 class FeatureSchema(msgspec.Struct, frozen=True):
@@ -49,13 +54,22 @@ class FeatureSchema(msgspec.Struct, frozen=True):
     @property
     def fingerprint(self) -> str:
         """SHA-256 (hex, first 16 characters) of what decides the values, not of wording: a model refuses any other."""
-        decisive = [self.name, self.version, [(own.name, own.unit, own.global_degree) for own in self.features]]
+        decisive = [self.name, self.version, [(own.name, own.unit, own.of_traffic) for own in self.features]]
         return hashlib.sha256(msgspec.json.encode(decisive)).hexdigest()[:16]
 
     @property
-    def global_columns(self) -> NDArray[np.intp]:
-        """Positions of the features that are global degrees."""
-        return np.array([i for i, feature in enumerate(self.features) if feature.global_degree], dtype=np.intp)
+    def traffic_columns(self) -> NDArray[np.intp]:
+        """Positions of the features that are read from the global degree tables."""
+        return np.array([i for i, feature in enumerate(self.features) if feature.of_traffic], dtype=np.intp)
+
+
+SHARE_OF_EDGES = "share of edges"
+"""Unit of a global degree divided by the edges of all sessions."""
+
+
+def _of_traffic(name: str, meaning: str) -> Feature:
+    unit = SHARE_OF_EDGES if name.endswith("_share") else "1"
+    return Feature(name, unit, meaning, of_traffic=True)
 
 
 ACCESS_BEHAVIOUR_V1 = FeatureSchema(
@@ -63,38 +77,45 @@ ACCESS_BEHAVIOUR_V1 = FeatureSchema(
     version=1,
     features=(
         Feature("n_connections", "edges", "distinct transitions between endpoints"),
-        Feature(
-            "avg_global_source_degrees", "edges", "how common the endpoints it left are, on average", global_degree=True
-        ),
-        Feature(
-            "std_global_source_degrees",
-            "edges",
-            "how much the endpoints it left differ in being common",
-            global_degree=True,
-        ),
-        Feature("min_global_source_degrees", "edges", "how common the rarest endpoint it left is", global_degree=True),
-        Feature(
-            "max_global_source_degrees", "edges", "how common the commonest endpoint it left is", global_degree=True
-        ),
-        Feature(
-            "avg_global_dest_degrees",
-            "edges",
-            "how common the endpoints it went to are, on average",
-            global_degree=True,
-        ),
-        Feature("min_global_dest_degrees", "edges", "how common the rarest endpoint it went to is", global_degree=True),
-        Feature(
-            "max_global_dest_degrees", "edges", "how common the commonest endpoint it went to is", global_degree=True
-        ),
-        Feature("std_local_source_degrees", "edges", "how much its endpoints differ in the ways it left them"),
         Feature("n_apis", "endpoints", "distinct endpoints called"),
         Feature("edges_per_api", "edges per endpoint", "distinct transitions per endpoint"),
+        Feature("density", "1", "share of the possible transitions between its endpoints that it made"),
+        Feature("std_local_dest_degrees", "edges", "how much its endpoints differ in the ways it came to them"),
+        Feature(
+            "std_local_dest_degrees_per_edges_per_api",
+            "endpoints",
+            "how much its endpoints differ in the ways it came to them, for as many as it used",
+        ),
+        _of_traffic("avg_by_max_source_degrees", "how common the endpoints it left are, beside the commonest of them"),
+        _of_traffic("min_by_avg_source_degrees", "how common the rarest endpoint it left is, beside their average"),
+        _of_traffic("min_by_max_source_degrees", "how common the rarest endpoint it left is, beside the commonest"),
+        _of_traffic("avg_by_max_dest_degrees", "how common the endpoints it went to are, beside the commonest of them"),
+        _of_traffic("min_by_avg_dest_degrees", "how common the rarest endpoint it went to is, beside their average"),
+        _of_traffic("min_by_max_dest_degrees", "how common the rarest endpoint it went to is, beside the commonest"),
+        _of_traffic("std_by_avg_dest_degrees", "how much the endpoints it went to differ in being common"),
+        _of_traffic("avg_source_by_avg_dest_degrees", "how common the endpoints it left are, beside those it went to"),
+        _of_traffic(
+            "max_source_by_max_dest_degrees",
+            "how common the commonest endpoint it left is, beside the commonest it went to",
+        ),
+        _of_traffic(
+            "min_source_by_min_dest_degrees", "how common the rarest endpoint it left is, beside the rarest it went to"
+        ),
+        _of_traffic("avg_source_share", "how common the endpoints it left are, on average"),
+        _of_traffic("min_source_share", "how common the rarest endpoint it left is"),
+        _of_traffic("max_source_share", "how common the commonest endpoint it left is"),
+        _of_traffic("avg_dest_share", "how common the endpoints it went to are, on average"),
+        _of_traffic("std_dest_share", "how much the endpoints it went to differ in being common, beside all traffic"),
+        _of_traffic("min_dest_share", "how common the rarest endpoint it went to is"),
+        _of_traffic("max_dest_share", "how common the commonest endpoint it went to is"),
     ),
 )
-"""The eleven features of the public access-behaviour table, computed by true edge direction.
+"""What the public access-behaviour table can carry, free of scale.
 
-Over edges a -> b: avg, std, min, max of g_out(a) (``global_source``) and of g_in(b) (``global_dest``), std of l_out(a)
-(``local_source``); n_connections is the number of edges, n_apis that of endpoints, edges_per_api their ratio.
+With E edges and N endpoints: n_connections = E, n_apis = N, edges_per_api = E/N, density = E/N², std_local_dest_degrees
+the spread of l_in(b) over the edges a -> b, and that spread by E/N. Over edges a -> b, ``source`` is g_out(a), ``dest``
+is g_in(b), ``x_by_y`` is x divided by y, and ``x_share`` is x divided by the edges of all sessions; missing where the
+divisor is 0 (an endpoint that nobody has gone to before, as far as the tables know).
 """
 
 
@@ -125,7 +146,7 @@ class FeatureVector(msgspec.Struct, frozen=True):
         calls: number of calls in the session so far.
         schema: fingerprint of the FeatureSchema that ``values`` follow.
         values: raw feature values in schema order; NaN (null on the wire) where missing.
-        total_edges: edges in the global degree table at that moment, the denominator of normalisation.
+        total_edges: edges in the global degree tables at that moment: how much they had learnt.
         close_reason: why the session ended; None while it is open.
     """
 
@@ -142,27 +163,6 @@ class FeatureVector(msgspec.Struct, frozen=True):
 
 
 Matrix = NDArray[np.float64]
-
-
-def normalise(values: Matrix, total_edges: Matrix, reference_edges: float, schema: FeatureSchema) -> Matrix:
-    """Express global degrees as they would be if the table held ``reference_edges`` edges.
-
-    degree x reference_edges / total_edges: without it a model drifts with the mere volume of traffic. Training and
-    serving call this one function.
-
-    Args:
-        values: raw features, shape (n, len(schema.features)).
-        total_edges: edges in the degree table when each row was taken, shape (n,).
-        reference_edges: edges in the table that the model was trained against.
-        schema: names the columns that are global degrees.
-
-    Returns:
-        A new matrix of the same shape. Rows taken from an empty table are left as they are.
-    """
-    scaled = np.array(values, dtype=np.float64)
-    factor = np.divide(reference_edges, total_edges, out=np.ones(len(scaled)), where=np.asarray(total_edges) > 0)
-    scaled[:, schema.global_columns] *= factor[:, None]
-    return scaled
 
 
 def matrix_of(vectors: Iterable[FeatureVector], schema: FeatureSchema) -> Matrix:

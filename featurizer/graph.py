@@ -15,36 +15,57 @@ from featurizer.features import MISSING
 
 
 def measure(
-    sources: Sequence[Hashable], source_degrees: Sequence[int], dest_degrees: Sequence[int], n_apis: int
+    destinations: Sequence[Hashable],
+    source_degrees: Sequence[int],
+    dest_degrees: Sequence[int],
+    n_apis: int,
+    total_edges: int,
 ) -> tuple[float, ...]:
     """Return the values of ACCESS_BEHAVIOUR_V1, in its order, from one entry per distinct edge.
 
-    Degrees are whole numbers, so the sums are exact and the spreads are rounded once.
+    Degrees are whole numbers, so the sums are exact and each value is rounded once or twice.
 
     Args:
-        sources: source endpoint of each edge, any hashable.
+        destinations: destination endpoint of each edge, any hashable.
         source_degrees: g_out of each edge's source.
         dest_degrees: g_in of each edge's destination.
         n_apis: distinct endpoints of the graph.
+        total_edges: edges that the global degrees were counted over.
     """
-    n = len(sources)
+    n = len(destinations)
     if n == 0:
-        return (0.0, *(MISSING,) * 8, float(n_apis), 0.0 if n_apis else MISSING)
-    total = sum(source_degrees)
-    local = Counter(sources).values()
+        return (0.0, float(n_apis), *((0.0, 0.0) if n_apis else (MISSING, MISSING)), *(MISSING,) * 19)
+    source, dest = sum(source_degrees), sum(dest_degrees)
+    min_source, max_source = min(source_degrees), max(source_degrees)
+    min_dest, max_dest = min(dest_degrees), max(dest_degrees)
+    local = Counter(destinations).values()
+    # Over edges, l_in of the destination: a destination with k edges contributes k times the value k.
+    local_spread = _spread(n, sum([k * k for k in local]), sum([k * k * k for k in local]))
+    dest_spread = _spread(n, dest, sum([degree * degree for degree in dest_degrees]))
     return (
         float(n),
-        total / n,
-        _spread(n, total, sum([degree * degree for degree in source_degrees])),
-        float(min(source_degrees)),
-        float(max(source_degrees)),
-        sum(dest_degrees) / n,
-        float(min(dest_degrees)),
-        float(max(dest_degrees)),
-        # Over edges, l_out of the source: a source with k edges contributes k times the value k.
-        _spread(n, sum([k * k for k in local]), sum([k * k * k for k in local])),
         float(n_apis),
         n / n_apis,
+        n / (n_apis * n_apis),
+        local_spread,
+        local_spread * n_apis / n,
+        _ratio(source, n * max_source),
+        _ratio(n * min_source, source),
+        _ratio(min_source, max_source),
+        _ratio(dest, n * max_dest),
+        _ratio(n * min_dest, dest),
+        _ratio(min_dest, max_dest),
+        _ratio(n * dest_spread, dest),
+        _ratio(source, dest),
+        _ratio(max_source, max_dest),
+        _ratio(min_source, min_dest),
+        _ratio(source, n * total_edges),
+        _ratio(min_source, total_edges),
+        _ratio(max_source, total_edges),
+        _ratio(dest, n * total_edges),
+        _ratio(dest_spread, total_edges),
+        _ratio(min_dest, total_edges),
+        _ratio(max_dest, total_edges),
     )
 
 
@@ -63,10 +84,11 @@ def measure_packed(edges: Collection[int], last_node: int, table: DegreeTable) -
     destinations = [edge & DESTINATION_MASK for edge in edges]
     n_apis = len({*sources, *destinations}) or int(last_node != NOT_A_NODE)
     return measure(
-        sources,
+        destinations,
         [read_source[links[source]] for source in sources],
         [read_destination[links[destination]] for destination in destinations],
         n_apis,
+        table.overall.total_edges,
     )
 
 
@@ -112,11 +134,16 @@ class CallGraph:
         """Return the values of ACCESS_BEHAVIOUR_V1 against the given degrees."""
         known = {node: degrees.degrees(node) for node in self.nodes}
         return measure(
-            [source for source, _ in self.edges],
+            [destination for _, destination in self.edges],
             [known[source].source for source, _ in self.edges],
             [known[destination].destination for _, destination in self.edges],
             len(self.nodes),
+            degrees.total_edges,
         )
+
+
+def _ratio(numerator: float, denominator: int) -> float:
+    return numerator / denominator if denominator else MISSING
 
 
 def _spread(n: int, total: int, total_of_squares: int) -> float:

@@ -35,30 +35,51 @@ def global_degrees(graphs: Iterable["nx.DiGraph[str]"]) -> tuple[dict[str, int],
     return g_out, g_in, total
 
 
-def reference_features(graph: "nx.DiGraph[str]", g_out: Mapping[str, int], g_in: Mapping[str, int]) -> dict[str, float]:
-    """Return the eleven features of ACCESS_BEHAVIOUR_V1 by name."""
-    sources = [g_out.get(source, 0) for source, _ in graph.edges]
-    destinations = [g_in.get(destination, 0) for _, destination in graph.edges]
-    local = [graph.out_degree(source) for source, _ in graph.edges]
+def reference_features(
+    graph: "nx.DiGraph[str]", g_out: Mapping[str, int], g_in: Mapping[str, int], total: int
+) -> dict[str, float]:
+    """Return the features of ACCESS_BEHAVIOUR_V1 by name, from what ``global_degrees`` returns."""
+    source = _Summary([g_out.get(source, 0) for source, _ in graph.edges])
+    dest = _Summary([g_in.get(destination, 0) for _, destination in graph.edges])
+    local = _Summary([graph.in_degree(destination) for _, destination in graph.edges])
     edges, nodes = graph.number_of_edges(), graph.number_of_nodes()
+    edges_per_api = _divide(edges, nodes)
     return {
         "n_connections": float(edges),
-        "avg_global_source_degrees": _mean(sources),
-        "std_global_source_degrees": _stdev(sources),
-        "min_global_source_degrees": float(min(sources, default=MISSING)),
-        "max_global_source_degrees": float(max(sources, default=MISSING)),
-        "avg_global_dest_degrees": _mean(destinations),
-        "min_global_dest_degrees": float(min(destinations, default=MISSING)),
-        "max_global_dest_degrees": float(max(destinations, default=MISSING)),
-        "std_local_source_degrees": _stdev(local),
         "n_apis": float(nodes),
-        "edges_per_api": edges / nodes if nodes else MISSING,
+        "edges_per_api": edges_per_api,
+        "density": _divide(edges, nodes**2),
+        "std_local_dest_degrees": local.std,
+        "std_local_dest_degrees_per_edges_per_api": _divide(local.std, edges_per_api),
+        "avg_by_max_source_degrees": _divide(source.avg, source.max),
+        "min_by_avg_source_degrees": _divide(source.min, source.avg),
+        "min_by_max_source_degrees": _divide(source.min, source.max),
+        "avg_by_max_dest_degrees": _divide(dest.avg, dest.max),
+        "min_by_avg_dest_degrees": _divide(dest.min, dest.avg),
+        "min_by_max_dest_degrees": _divide(dest.min, dest.max),
+        "std_by_avg_dest_degrees": _divide(dest.std, dest.avg),
+        "avg_source_by_avg_dest_degrees": _divide(source.avg, dest.avg),
+        "max_source_by_max_dest_degrees": _divide(source.max, dest.max),
+        "min_source_by_min_dest_degrees": _divide(source.min, dest.min),
+        "avg_source_share": _divide(source.avg, total),
+        "min_source_share": _divide(source.min, total),
+        "max_source_share": _divide(source.max, total),
+        "avg_dest_share": _divide(dest.avg, total),
+        "std_dest_share": _divide(dest.std, total),
+        "min_dest_share": _divide(dest.min, total),
+        "max_dest_share": _divide(dest.max, total),
     }
 
 
-def _mean(values: Sequence[int]) -> float:
-    return statistics.fmean(values) if values else MISSING
+class _Summary:
+    """Mean, sample standard deviation, least and greatest of some degrees; missing where there are too few."""
+
+    def __init__(self, values: Sequence[int]) -> None:
+        self.avg = statistics.fmean(values) if values else MISSING
+        self.std = statistics.stdev(values) if len(values) > 1 else MISSING
+        self.min = min(values, default=MISSING)
+        self.max = max(values, default=MISSING)
 
 
-def _stdev(values: Sequence[int]) -> float:
-    return statistics.stdev(values) if len(values) > 1 else MISSING
+def _divide(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator else MISSING

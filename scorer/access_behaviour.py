@@ -6,7 +6,7 @@ The table and its known defects are described in ``scorer/data/README.md``.
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,22 +16,41 @@ from numpy.typing import NDArray
 from featurizer.features import ACCESS_BEHAVIOUR_V1, MISSING, Matrix
 from scorer.examples import Examples, groups_of
 
-OUR_COLUMNS: Mapping[str, str | None] = {
-    "n_connections": "n_connections",
-    # The table's source is the destination and the other way round: it was derived with from and to swapped.
-    "avg_global_source_degrees": "avg_global_dest_degrees",
-    "min_global_source_degrees": "min_global_dest_degrees",
-    "max_global_source_degrees": "max_global_dest_degrees",
-    "avg_global_dest_degrees": "avg_global_source_degrees",
-    "min_global_dest_degrees": "min_global_source_degrees",
-    "max_global_dest_degrees": "max_global_source_degrees",
-    # The table has these two for destinations only (under its swapped names): the numbers are not in it.
-    "std_global_source_degrees": None,
-    "std_local_source_degrees": None,
-    "n_apis": "num_unique_apis",
-    "edges_per_api": None,  # derived: n_connections / n_apis
+ALL_EDGES = "edges of all rows"
+"""Stands for the sum of ``n_connections`` over the whole table, whichever rows are used: degrees were counted so."""
+
+_E, _N = "n_connections", "num_unique_apis"
+# The table's source is the destination and the other way round: it was derived with from and to swapped.
+_AVG_SOURCE, _MIN_SOURCE, _MAX_SOURCE = (f"{what}_global_dest_degrees" for what in ("avg", "min", "max"))
+_AVG_DEST, _STD_DEST, _MIN_DEST, _MAX_DEST = (f"{what}_global_source_degrees" for what in ("avg", "std", "min", "max"))
+_STD_LOCAL_DEST = "std_local_source_degrees"
+
+OUR_COLUMNS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "n_connections": ((_E,), ()),
+    "n_apis": ((_N,), ()),
+    "edges_per_api": ((_E,), (_N,)),
+    "density": ((_E,), (_N, _N)),
+    "std_local_dest_degrees": ((_STD_LOCAL_DEST,), ()),
+    "std_local_dest_degrees_per_edges_per_api": ((_STD_LOCAL_DEST, _N), (_E,)),
+    "avg_by_max_source_degrees": ((_AVG_SOURCE,), (_MAX_SOURCE,)),
+    "min_by_avg_source_degrees": ((_MIN_SOURCE,), (_AVG_SOURCE,)),
+    "min_by_max_source_degrees": ((_MIN_SOURCE,), (_MAX_SOURCE,)),
+    "avg_by_max_dest_degrees": ((_AVG_DEST,), (_MAX_DEST,)),
+    "min_by_avg_dest_degrees": ((_MIN_DEST,), (_AVG_DEST,)),
+    "min_by_max_dest_degrees": ((_MIN_DEST,), (_MAX_DEST,)),
+    "std_by_avg_dest_degrees": ((_STD_DEST,), (_AVG_DEST,)),
+    "avg_source_by_avg_dest_degrees": ((_AVG_SOURCE,), (_AVG_DEST,)),
+    "max_source_by_max_dest_degrees": ((_MAX_SOURCE,), (_MAX_DEST,)),
+    "min_source_by_min_dest_degrees": ((_MIN_SOURCE,), (_MIN_DEST,)),
+    "avg_source_share": ((_AVG_SOURCE,), (ALL_EDGES,)),
+    "min_source_share": ((_MIN_SOURCE,), (ALL_EDGES,)),
+    "max_source_share": ((_MAX_SOURCE,), (ALL_EDGES,)),
+    "avg_dest_share": ((_AVG_DEST,), (ALL_EDGES,)),
+    "std_dest_share": ((_STD_DEST,), (ALL_EDGES,)),
+    "min_dest_share": ((_MIN_DEST,), (ALL_EDGES,)),
+    "max_dest_share": ((_MAX_DEST,), (ALL_EDGES,)),
 }
-"""Our feature -> the table's column that holds its value, by true edge direction; None where none does."""
+"""Our feature, by true edge direction -> the table's columns to multiply, and those to divide by."""
 
 NINE_COLUMNS = (
     "std_local_source_degrees",
@@ -46,7 +65,7 @@ NINE_COLUMNS = (
 )
 """The features of the project that derived the table, under its own names: for comparison with its results only."""
 
-_NUMBERS = (*NINE_COLUMNS, "num_unique_apis")
+_NUMBERS = (*NINE_COLUMNS, _N)
 
 
 class Rows(StrEnum):
@@ -66,31 +85,22 @@ class Table:
         datacenter: the row's ``ip_type`` is ``datacenter``.
         anomalous: the label.
         columns: numbers by the table's own column names; NaN where empty.
+        total_edges: edges that the global degrees were counted over: those of every row, whichever are selected.
     """
 
     ids: tuple[str, ...]
     datacenter: NDArray[np.bool_]
     anomalous: NDArray[np.bool_]
     columns: Mapping[str, NDArray[np.float64]]
-
-    @property
-    def reference_edges(self) -> float:
-        """Edges the table's global degrees were counted over: those of every session, whichever rows are used."""
-        return float(self.columns["n_connections"].sum())
+    total_edges: float
 
     def select(self, rows: Rows) -> "Table":
         """Return the table with only these rows."""
         return self if rows is Rows.ALL else self._take(np.flatnonzero(~self.datacenter))
 
     def features(self) -> Matrix:
-        """Return the features of ACCESS_BEHAVIOUR_V1 by true edge direction, shape (n, 11); NaN where missing."""
-        matrix = np.full((len(self.ids), len(ACCESS_BEHAVIOUR_V1.features)), MISSING)
-        for position, name in enumerate(ACCESS_BEHAVIOUR_V1.names):
-            column = OUR_COLUMNS[name]
-            if column is not None:
-                matrix[:, position] = self.columns[column]
-        matrix[:, ACCESS_BEHAVIOUR_V1.names.index("edges_per_api")] = self._edges_per_api()
-        return matrix
+        """Return the features of ACCESS_BEHAVIOUR_V1, shape (n, 23); NaN where a column is empty or a divisor 0."""
+        return np.column_stack([self._quotient(*OUR_COLUMNS[name]) for name in ACCESS_BEHAVIOUR_V1.names])
 
     def examples(self) -> Examples:
         """Return what a model of ours trains on."""
@@ -103,7 +113,7 @@ class Table:
     def eleven_as_named(self) -> Examples:
         """Return those nine with the two that the graphs also give: n_apis and edges_per_api."""
         nine = [self.columns[name] for name in NINE_COLUMNS]
-        return self._examples(np.column_stack([*nine, self.columns["num_unique_apis"], self._edges_per_api()]))
+        return self._examples(np.column_stack([*nine, self.columns[_N], self._quotient((_E,), (_N,))]))
 
     def without_copies(self) -> "Table":
         """Return the table with one row an ``_id``; edges that were counted once a copy are counted once."""
@@ -111,15 +121,24 @@ class Table:
         first = dict(zip(reversed(self.ids), reversed(range(len(self.ids))), strict=True))
         table = self._take(np.sort(np.array(list(first.values()))))
         times = np.array([copies[name] for name in table.ids], dtype=np.float64)
-        corrected = {**table.columns, "n_connections": table.columns["n_connections"] / times}
-        return Table(table.ids, table.datacenter, table.anomalous, corrected)
+        corrected = table.columns[_E] / times
+        columns = {**table.columns, _E: corrected}
+        return Table(table.ids, table.datacenter, table.anomalous, columns, float(corrected.sum()))
 
     def _examples(self, features: Matrix) -> Examples:
         return Examples(features, self.anomalous, groups_of(features), np.ones(len(features)))
 
-    def _edges_per_api(self) -> NDArray[np.float64]:
-        per_api: NDArray[np.float64] = self.columns["n_connections"] / self.columns["num_unique_apis"]
-        return per_api
+    def _quotient(self, factors: Sequence[str], divisors: Sequence[str]) -> NDArray[np.float64]:
+        numerator, divisor = self._product(factors), self._product(divisors)
+        quotient = np.full(len(self.ids), MISSING)
+        np.divide(numerator, divisor, out=quotient, where=divisor != 0)
+        return quotient
+
+    def _product(self, names: Sequence[str]) -> NDArray[np.float64]:
+        product = np.ones(len(self.ids))
+        for name in names:
+            product *= self.total_edges if name == ALL_EDGES else self.columns[name]
+        return product
 
     def _take(self, rows: NDArray[np.intp]) -> "Table":
         return Table(
@@ -127,6 +146,7 @@ class Table:
             self.datacenter[rows],
             self.anomalous[rows],
             {name: column[rows] for name, column in self.columns.items()},
+            self.total_edges,
         )
 
 
@@ -144,11 +164,13 @@ def read_table(data: bytes) -> Table:
     if missing:
         raise ValueError(f"the table lacks the columns {', '.join(sorted(missing))}")
     rows = list(reader)
+    columns = {name: np.array([float(row[name] or MISSING) for row in rows]) for name in _NUMBERS}
     return Table(
         tuple(row["_id"] for row in rows),
         np.array([row["ip_type"] == "datacenter" for row in rows]),
         _labels(row["is_anomaly"] for row in rows),
-        {name: np.array([float(row[name] or MISSING) for row in rows]) for name in _NUMBERS},
+        columns,
+        float(columns[_E].sum()),
     )
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-from featurizer.features import FeatureVector, Occasion
+from featurizer.features import SHARE_OF_EDGES, FeatureVector, Occasion
 from scorer.verdicts import Verdict
 
 
@@ -46,12 +46,12 @@ class Contribution(msgspec.Struct, frozen=True):
     Attributes:
         feature: name in the FeatureSchema.
         meaning: the feature in words.
-        value: value as the model saw it (degrees normalised); None where missing.
+        value: value of the feature; None where missing.
         usual_low: 5 % quantile of the benign training sessions.
         usual_high: 95 % quantile of the benign training sessions.
         direction: where the value lies against that range.
         contribution: SHAP value, log-odds; positive raises the score.
-        total: for a global degree, the edges that the values are counted over; shares of it are easier to read.
+        unit: of the value.
     """
 
     feature: str
@@ -61,7 +61,7 @@ class Contribution(msgspec.Struct, frozen=True):
     usual_high: float
     direction: Direction
     contribution: float
-    total: float | None = None
+    unit: str
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -326,7 +326,7 @@ def message_of(vector: FeatureVector, contributions: Sequence[Contribution]) -> 
 
 
 def _reason(item: Contribution) -> str:
-    scale, unit = (1.0, "") if item.total is None else (100 / item.total, " % of transitions")
+    scale, unit = (100, " % of transitions") if item.unit == SHARE_OF_EDGES else (1, "")
     usual = f"usually {_number(item.usual_low * scale)} to {_number(item.usual_high * scale)}"
     value = "none" if item.value is None else f"{_number(item.value * scale)}{unit}"
     return f"{item.meaning}: {value} ({usual})"

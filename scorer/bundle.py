@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from featurizer.features import FeatureSchema, normalise
+from featurizer.features import FeatureSchema
 from scorer.ensemble import Ensemble
 from scorer.manifest import (
     ENSEMBLE,
@@ -59,19 +59,16 @@ class ModelBundle:
         """Name and content of the model: equal uids give equal verdicts."""
         return self.manifest.uid
 
-    def score(self, values: ArrayLike, total_edges: ArrayLike) -> Scores:
+    def score(self, values: ArrayLike) -> Scores:
         """Return the probability of anomaly of each row.
 
         Args:
-            values: raw (not normalised) features in schema order, NaN where missing; shape (n, features).
-            total_edges: edges in the degree table when each row was taken; shape (n,).
+            values: features in schema order, NaN where missing; shape (n, features).
 
         Returns:
             Shape (n,).
         """
-        rows = np.asarray(values, dtype=np.float64)
-        totals = np.asarray(total_edges, dtype=np.float64)
-        return self.ensemble.probabilities(normalise(rows, totals, self.manifest.reference_edges, self.schema))
+        return self.ensemble.probabilities(values)
 
     @classmethod
     def assemble(
@@ -203,7 +200,7 @@ def _sha256(data: bytes) -> str:
 
 def _content_hash(manifest: Manifest, schema: FeatureSchema, ensemble: Ensemble, reference: Reference) -> str:
     """Return 12 hex digits over everything that decides a verdict, whatever the files' encoding."""
-    decisive = (schema.fingerprint, manifest.thresholds, float(manifest.reference_edges), manifest.minimum_edges)
+    decisive = (schema.fingerprint, manifest.thresholds, manifest.minimum_edges)
     digest = hashlib.sha256(msgspec.json.encode(decisive, order="sorted"))
     for part in (ensemble.to_arrays(), reference.to_arrays()):
         for name in sorted(part):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from featurizer.features import FeatureSchema
 from scorer import feature_plots, plots
 from scorer.call_evaluation import CallReport, Detection, Share
-from scorer.call_recipe import examples_of, ready, reference_edges
+from scorer.call_recipe import COPIES, VARIATION, examples_of, ready
 from scorer.examples import Scores
 from scorer.explanation import contributions
 from scorer.labelling import LabelledVectors
@@ -32,7 +32,7 @@ def documents(
     manifest, usable = trained.bundle.manifest, ready(vectors)
     complete = usable & vectors.closed
     runs = [(vectors.anomalous[complete], scores[vectors.closed[usable]])]
-    features = examples_of(vectors, complete, reference_edges(vectors), schema).features
+    features = examples_of(vectors, complete).features
     labels = vectors.anomalous[complete]
     some = features[feature_plots.representatives(labels)]
     shap, _ = contributions(trained.bundle.ensemble, some)
@@ -109,12 +109,11 @@ def _training(vectors: LabelledVectors, manifest: Manifest) -> str:
     return f"""
 scikit-learn's HistGradientBoostingClassifier (parameters below), on {int(usable.sum()):,} vectors: sessions at
 their end, and {opened:,} vectors of sessions that still went on. The rows of a session weigh 1 together, both
-classes weigh the same. A vector taken before the first hostile call is benign. Degrees are normalised to
-{manifest.reference_edges:,.0f} edges, those of the degree table at the end of the input.
+classes weigh the same. A vector taken before the first hostile call is benign.
 
-Three copies of every training row have global degrees that are somewhat greater or smaller (about 10 %
-together, 5 % each): the mix of traffic shifts from day to day, and a model must not recognise an endpoint by
-its exact degree.
+{COPIES} copies of every training row have features of the traffic that are somewhat greater or smaller (about
+{VARIATION:.0%} each): the mix of traffic shifts from day to day, and a model must not recognise an endpoint by its
+exact share.
 
 Thresholds come from scores out of fold (5 folds, a client's sessions kept together):
 - closed sessions: the threshold of greatest F1;

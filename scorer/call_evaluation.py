@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from featurizer.features import FeatureSchema
-from scorer.call_recipe import CallOptions, examples_of, preparation, ready, reference_edges, thresholds_of
+from scorer.call_recipe import CallOptions, examples_of, preparation, ready, thresholds_of
 from scorer.evaluation import Quality, quality
 from scorer.examples import Indices, Labels, Scores
 from scorer.holdout import hold_out
@@ -115,14 +115,14 @@ def evaluate_calls(vectors: LabelledVectors, options: CallOptions, schema: Featu
     Raises:
         ValueError: a side of the split holds no attacked or no benign session.
     """
-    usable, reference = ready(vectors), reference_edges(vectors)
+    usable = ready(vectors)
     split = hold_out(vectors, options.seed)
     train, test = usable & split.train[vectors.session], usable & split.test[vectors.session]
-    examples = examples_of(vectors, train, reference, schema)
+    examples = examples_of(vectors, train)
     prepare = preparation(options, schema)
     inner = out_of_fold(examples, options.recipe, options.seed, prepare)
     thresholds = thresholds_of(vectors, train, inner, options.false_alert_budget)
-    features = examples_of(vectors, test, reference, schema).features
+    features = examples_of(vectors, test).features
     scores = predict(fit(prepare(examples), options.recipe, options.seed), features)
     complete = vectors.closed[test]
     judged = _Judged(vectors, np.flatnonzero(test), scores, thresholds)

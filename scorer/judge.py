@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from featurizer.features import INCOMPLETE, FeatureSchema, FeatureVector, Occasion, matrix_of, normalise
+from featurizer.features import INCOMPLETE, FeatureSchema, FeatureVector, Occasion, matrix_of
 from scorer.alerts import Contribution, direction_of
 from scorer.bundle import ModelBundle
 from scorer.explanation import contributions
@@ -46,16 +46,13 @@ class Judge:
         """
         if not vectors:
             return []
-        totals = np.array([vector.total_edges for vector in vectors], dtype=np.float64)
-        scores = self.bundle.score(matrix_of(vectors, self.schema), totals)
+        scores = self.bundle.score(matrix_of(vectors, self.schema))
         return [self._verdict(vector, score) for vector, score in zip(vectors, scores.tolist(), strict=True)]
 
     def explain(self, vector: FeatureVector) -> tuple[Contribution, ...]:
         """Return what each feature did to a vector's score, in schema order (exact TreeSHAP, log-odds)."""
-        bundle = self.bundle
-        total = np.array([vector.total_edges], dtype=np.float64)
-        row = normalise(matrix_of([vector], self.schema), total, bundle.manifest.reference_edges, self.schema)
-        shap, _ = contributions(bundle.ensemble, row)
+        row = matrix_of([vector], self.schema)
+        shap, _ = contributions(self.bundle.ensemble, row)
         return tuple(
             self._contribution(index, value, effect)
             for index, (value, effect) in enumerate(zip(row[0].tolist(), shap[0].tolist(), strict=True))
@@ -88,5 +85,5 @@ class Judge:
             usual_high=high,
             direction=direction_of(known, low, high),
             contribution=effect,
-            total=self.bundle.manifest.reference_edges if feature.global_degree else None,
+            unit=feature.unit,
         )

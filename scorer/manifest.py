@@ -48,7 +48,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: what the model is called, for example ``access-behaviour``.
         thresholds: score from which a session is anomalous: ``open`` while it goes on, ``closed`` at its end.
-        reference_edges: edges in the degree table that the model was trained against.
         minimum_edges: edges a live degree table needs before verdicts count.
         metrics: quality measured in training; finite numbers.
         data: the training data.
@@ -66,7 +65,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
     thresholds: dict[str, Probability]
-    reference_edges: Annotated[float, msgspec.Meta(gt=0)]
     minimum_edges: Annotated[int, msgspec.Meta(ge=0)]
     metrics: dict[str, float]
     data: DataSource

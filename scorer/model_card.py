@@ -91,7 +91,6 @@ def facts(manifest: Manifest) -> str:
             "features": f"{manifest.schema_name} version {manifest.schema_version} (`{manifest.schema_fingerprint}`)",
             "threshold, closed sessions": f"{manifest.thresholds['closed']:.4f}",
             "threshold, open sessions": f"{manifest.thresholds['open']:.4f}",
-            "reference edges": f"{manifest.reference_edges:,.0f}",
             "minimum edges before verdicts count": f"{manifest.minimum_edges:,}",
             "parameters": parameters,
             "seed": f"{manifest.seed}",

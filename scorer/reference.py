@@ -22,7 +22,7 @@ class Reference:
     """Quantiles of the benign training rows and of their scores.
 
     Attributes:
-        quantiles: normalised feature values at LEVELS, missing values left out; shape (features, len(LEVELS)).
+        quantiles: feature values at LEVELS, missing values left out; shape (features, len(LEVELS)).
         missing: share of the rows in which each feature is missing; shape (features,).
         scores: probabilities that the ensemble gives the rows, at LEVELS; shape (len(LEVELS),).
         expected: mean raw score over all training rows, the base of explanations.
@@ -40,7 +40,7 @@ class Reference:
         """Summarise the benign training rows.
 
         Args:
-            benign: normalised values of the rows not labelled anomalous, shape (n, features).
+            benign: values of the rows not labelled anomalous, shape (n, features).
             ensemble: the model trained with them.
 
         Raises:
@@ -63,7 +63,7 @@ class Reference:
         )
 
     def usual_range(self, feature: int) -> tuple[float, float]:
-        """Return the 5 % and 95 % quantiles of a feature (its position in the schema), normalised values."""
+        """Return the 5 % and 95 % quantiles of a feature (its position in the schema)."""
         low, high = _USUAL
         row = self.quantiles[feature]
         return float(row[low]), float(row[high])

@@ -136,21 +136,14 @@ features comes from:
 
 {table(["feature", "column of the table"], rows)}
 
-Two features have no column: what the table offers under their names are the spreads of g_in over destinations
-and of the local in-degree. Passing those off as ours would feed the model one quantity in training and another
-in service; on a public web-server log the two global spreads have a rank correlation of 0.15 and differ by a
-factor of about ten at the median. So they are missing here, and the model ignores them.
-
-`g_out` and `g_in` were counted over the graphs of all rows, of either class and any `ip_type`. The reference
-edges are therefore the sum of `n_connections` over all distinct rows, although this model is trained on fewer.
+`g_out` and `g_in` were counted over the graphs of all rows, of either class and any `ip_type`. Shares are therefore
+of the sum of `n_connections` over all distinct rows, although this model is trained on fewer.
 """
 
 
 def _origin(name: str) -> str:
-    if name == "edges_per_api":
-        return "`n_connections` / `num_unique_apis`"
-    column = OUR_COLUMNS[name]
-    return f"`{column}`" if column else "none: missing"
+    factors, divisors = (" x ".join(f"`{own}`" for own in names) for names in OUR_COLUMNS[name])
+    return f"{factors} / ({divisors})" if "x" in divisors.split() else " / ".join(filter(None, (factors, divisors)))
 
 
 def _training(examples: Examples) -> str:

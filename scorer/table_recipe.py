@@ -62,8 +62,7 @@ def train_on_table(
     manifest = Manifest(
         name=NAME,
         thresholds=msgspec.structs.asdict(thresholds),
-        reference_edges=whole.reference_edges,
-        minimum_edges=smallest_table(whole.reference_edges),
+        minimum_edges=smallest_table(whole.total_edges),
         metrics=dict(metrics or {}),
         data=source_of(data),
         trained_on=sentence(examples),

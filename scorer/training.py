@@ -103,15 +103,15 @@ def splits(examples: Examples, folds: int, seed: int) -> list[tuple[Any, Any]]:
     return list(splitter.split(examples.features, examples.anomalous, examples.groups))
 
 
-def smallest_table(reference_edges: float) -> int:
-    """Return the edges a live degree table needs before verdicts count: a twentieth of the reference, 200 to 5,000.
+def smallest_table(trained_edges: float) -> int:
+    """Return the edges a live degree table needs before verdicts count: a twentieth of training's, 200 to 5,000.
 
     A degree of share s, counted over E edges, is known to about 1 / sqrt(s E): at 5,000 edges an endpoint that
     takes part in 1 % of them is known to 14 %. The model was trained against far less noise, so a much smaller
-    table would be judged by chance; a share of the reference, rather than the whole, lets a new installation
+    table would be judged by chance; a share of the training table, rather than the whole, lets a new installation
     start within its first hours.
     """
-    return int(min(max(reference_edges / 20, 200), 5000))
+    return int(min(max(trained_edges / 20, 200), 5000))
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ def train(
     """Fit to all examples and make the bundle.
 
     Args:
-        examples: features must be those of the schema, normalised to ``manifest.reference_edges``.
+        examples: features must be those of the schema.
         recipe: parameters of the trees.
         manifest: what is known beside the trees: name, thresholds, data, seed.
         schema: the features.

@@ -24,7 +24,6 @@ def summary(made: Made, path: Path) -> dict[str, Any]:
         "path": str(path),
         "trained_on": manifest.trained_on,
         "thresholds": manifest.thresholds,
-        "reference_edges": manifest.reference_edges,
         "minimum_edges": manifest.minimum_edges,
         "metrics": manifest.metrics,
     }

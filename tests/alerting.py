@@ -17,7 +17,7 @@ VECTOR = FeatureVector(
     end=1_700_000_042_000,
     calls=16,
     schema=ACCESS_BEHAVIOUR_V1.fingerprint,
-    values=(12.0, 30.0, math.nan, 2.0, 40.0, 35.0, 1.0, 50.0, 0.5, 9.0, 12 / 9),
+    values=(12.0, 9.0, 12 / 9, 12 / 81, math.nan, *(0.5,) * 18),
     total_edges=1000,
 )
 VERDICT = Verdict(
@@ -30,11 +30,11 @@ VERDICT = Verdict(
     total_edges=1000,
     minimum_edges=100,
 )
-MANY = Contribution("n_connections", "distinct transitions", 140.0, 3.0, 12.0, Direction.ABOVE, 1.5)
-RARE = Contribution("min_dest", "how common the rarest endpoint is", 0.25, 5.5, 1200.0, Direction.BELOW, 2.5)
-PLAIN = Contribution("n_apis", "distinct endpoints called", 9.0, 2.0, 10.0, Direction.WITHIN, 0.5)
-LOWERING = Contribution("edges_per_api", "transitions per endpoint", 1.5, 1.0, 2.0, Direction.WITHIN, -1.0)
-UNKNOWN = Contribution("std_source", "spread of the sources", None, 5.0, 90.0, Direction.MISSING, 0.75)
+MANY = Contribution("n_connections", "distinct transitions", 140.0, 3.0, 12.0, Direction.ABOVE, 1.5, "edges")
+RARE = Contribution("min_dest", "how common the rarest endpoint is", 0.25, 5.5, 1200.0, Direction.BELOW, 2.5, "1")
+PLAIN = Contribution("n_apis", "distinct endpoints called", 9.0, 2.0, 10.0, Direction.WITHIN, 0.5, "endpoints")
+LOWERING = Contribution("edges_per_api", "transitions per endpoint", 1.5, 1.0, 2.0, Direction.WITHIN, -1.0, "1")
+UNKNOWN = Contribution("std_source", "spread of the sources", None, 5.0, 90.0, Direction.MISSING, 0.75, "1")
 POSITION = Position("calls", 3, 4711, 1_700_000_042_000, 1_700_000_042_500)
 
 

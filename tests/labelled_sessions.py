@@ -34,9 +34,9 @@ def make_session(number: int, *, hostile: bool, client: str, start: int, hostile
     vectors = []
     for calls, occasion in ((8, Occasion.GROWING), (16, Occasion.GROWING), (20, Occasion.CLOSED)):
         bad = hostile and calls > hostile_after
-        degree = (40 if bad else 400) * rng.lognormal(0, 0.5)
+        share = (0.012 if bad else 0.05) * rng.lognormal(0, 0.5)
         edges = calls * (0.3 if bad else 0.8) * rng.lognormal(0, 0.2)
-        values = (edges, degree, degree / 2, degree / 4, degree * 2, degree, degree / 4, degree * 2, 1.0, edges, 1.0)
+        told = {"n_connections": edges, "n_apis": edges, "avg_source_share": share, "avg_dest_share": share}
         vectors.append(
             FeatureVector(
                 session_id=f"s{number}",
@@ -46,7 +46,7 @@ def make_session(number: int, *, hostile: bool, client: str, start: int, hostile
                 end=start + (calls - 1) * 1000,
                 calls=calls,
                 schema=ACCESS_BEHAVIOUR_V1.fingerprint,
-                values=values,
+                values=tuple(told.get(name, 1.0) for name in ACCESS_BEHAVIOUR_V1.names),
                 total_edges=min(100 + number * 40, EDGES),
                 close_reason="gap" if occasion is Occasion.CLOSED else None,
             )

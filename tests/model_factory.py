@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1, normalise
+from featurizer.features import ACCESS_BEHAVIOUR_V1
 from scorer.bundle import DataSource, Manifest, ModelBundle, Reference
 from scorer.ensemble import Ensemble
 
 Matrix = NDArray[np.float64]
 
-REFERENCE_EDGES = 10_000.0
+TABLE_EDGES = 10_000.0
 
 
 def make_rows(count: int = 600, seed: int = 0) -> tuple[Matrix, NDArray[np.bool_]]:
-    """Return synthetic raw vectors of ACCESS_BEHAVIOUR_V1 and whether each is anomalous (about a third).
+    """Return synthetic vectors of ACCESS_BEHAVIOUR_V1 and whether each is anomalous (about a third).
 
     Benign sessions walk a few well-known endpoints back and forth; anomalous ones touch many endpoints that hardly
-    anybody else uses. Degrees are as of a table of REFERENCE_EDGES edges.
+    anybody else uses. Degrees are as of a table of TABLE_EDGES edges.
     """
     rng = np.random.default_rng(seed)
     anomalous = rng.random(count) < 1 / 3
@@ -31,23 +31,32 @@ def make_rows(count: int = 600, seed: int = 0) -> tuple[Matrix, NDArray[np.bool_
     edges = np.maximum(1.0, np.round(n_apis * per_api))
     popular = np.where(anomalous, rng.lognormal(4, 1, count), rng.lognormal(6, 0.7, count))
     spread = rng.uniform(0.2, 0.9, count)
-    low, high = np.floor(popular * (1 - spread)), np.ceil(popular * (1 + 2 * spread))
     dest = popular * rng.uniform(0.7, 1.3, count)
+    least, most = 1 - spread, 1 + 2 * spread
+    several = edges > 1
+    local_spread = np.where(several, rng.uniform(0, 3, count) * per_api, np.nan)
     columns = {
         "n_connections": edges,
-        "avg_global_source_degrees": popular,
-        "std_global_source_degrees": np.where(edges > 1, popular * spread, np.nan),
-        "min_global_source_degrees": low,
-        "max_global_source_degrees": high,
-        "avg_global_dest_degrees": dest,
-        "min_global_dest_degrees": np.floor(dest * (1 - spread)),
-        "max_global_dest_degrees": np.ceil(dest * (1 + 2 * spread)),
-        "std_local_source_degrees": np.where(edges > 1, rng.uniform(0, 3, count) * per_api, np.nan),
         "n_apis": n_apis,
         "edges_per_api": edges / n_apis,
+        "density": edges / n_apis**2,
+        "std_local_dest_degrees": local_spread,
+        "std_local_dest_degrees_per_edges_per_api": local_spread * n_apis / edges,
+        **{f"avg_by_max_{side}_degrees": 1 / most for side in ("source", "dest")},
+        **{f"min_by_avg_{side}_degrees": least for side in ("source", "dest")},
+        **{f"min_by_max_{side}_degrees": least / most for side in ("source", "dest")},
+        "std_by_avg_dest_degrees": np.where(several, spread, np.nan),
+        **{f"{what}_source_by_{what}_dest_degrees": popular / dest for what in ("avg", "min", "max")},
+        "avg_source_share": popular / TABLE_EDGES,
+        "min_source_share": popular * least / TABLE_EDGES,
+        "max_source_share": popular * most / TABLE_EDGES,
+        "avg_dest_share": dest / TABLE_EDGES,
+        "std_dest_share": np.where(several, dest * spread, np.nan) / TABLE_EDGES,
+        "min_dest_share": dest * least / TABLE_EDGES,
+        "max_dest_share": dest * most / TABLE_EDGES,
     }
     rows = np.column_stack([columns[name] for name in ACCESS_BEHAVIOUR_V1.names])
-    rows[rng.random(count) < 0.03, 2] = np.nan
+    rows[rng.random(count) < 0.03, ACCESS_BEHAVIOUR_V1.names.index("std_dest_share")] = np.nan
     return rows, anomalous
 
 
@@ -71,14 +80,12 @@ def make_bundle(
     minimum_edges: int = 100,
 ) -> ModelBundle:
     """Train a model of synthetic sessions and return its bundle; equal arguments give the same bundle."""
-    raw, anomalous = make_rows(rows, seed)
-    values = normalise(raw, np.full(rows, REFERENCE_EDGES), REFERENCE_EDGES, ACCESS_BEHAVIOUR_V1)
+    values, anomalous = make_rows(rows, seed)
     parameters = {"max_iter": trees, "max_leaf_nodes": max_leaf_nodes, "class_weight": "balanced"}
     ensemble = Ensemble.from_estimator(fit(values, anomalous, **parameters))
     manifest = Manifest(
         name=name,
         thresholds={"open": threshold_open, "closed": threshold_closed},
-        reference_edges=REFERENCE_EDGES,
         minimum_edges=minimum_edges,
         metrics={},
         data=DataSource(

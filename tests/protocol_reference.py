@@ -35,7 +35,7 @@ from stream.records import TopicPartition
 from tests.records import PlainJudge, make_detector, plain_judge
 from tests.simulated_workers import TOPICS, Event, Judged, Published, World
 
-LOCAL = [at for at, own in enumerate(ACCESS_BEHAVIOUR_V1.features) if not own.global_degree]
+LOCAL = [at for at, own in enumerate(ACCESS_BEHAVIOUR_V1.features) if not own.of_traffic]
 
 
 def key_of(vector: FeatureVector) -> MarkKey:

@@ -73,24 +73,32 @@ def test_columns_are_mapped_by_true_direction() -> None:
     )
     features = dict(zip(NAMES, read_table(data).features()[0], strict=True))
 
-    assert features["avg_global_dest_degrees"] == 11
-    assert features["min_global_dest_degrees"] == 12
-    assert features["max_global_dest_degrees"] == 13
-    assert features["avg_global_source_degrees"] == 21
-    assert features["min_global_source_degrees"] == 22
-    assert features["max_global_source_degrees"] == 23
-    assert features["n_connections"] == 30
-    assert features["n_apis"] == 8
-    assert features["edges_per_api"] == 30 / 8
+    assert features["avg_by_max_dest_degrees"] == 11 / 13
+    assert features["min_by_max_dest_degrees"] == 12 / 13
+    assert features["avg_by_max_source_degrees"] == 21 / 23
+    assert features["min_by_avg_source_degrees"] == 22 / 21
+    assert features["max_source_by_max_dest_degrees"] == 23 / 13
+    assert features["max_dest_share"] == 13 / 30
+    assert (features["n_connections"], features["n_apis"]) == (30, 8)
+    assert (features["edges_per_api"], features["density"]) == (30 / 8, 30 / 64)
 
 
-def test_spreads_that_the_table_has_only_for_destinations_are_missing(table: Table) -> None:
-    absent = [name for name, column in OUR_COLUMNS.items() if column is None and name != "edges_per_api"]
-    assert absent == ["std_global_source_degrees", "std_local_source_degrees"]
-    features = table.features()
-    empty = {name for name, column in zip(NAMES, features.T, strict=True) if np.isnan(column).all()}
-    assert empty == set(absent)
-    assert not np.isnan(np.delete(features, [NAMES.index(name) for name in absent], axis=1)).any()
+def test_shares_are_of_the_edges_of_all_rows_whichever_are_selected(table: Table) -> None:
+    """The degrees were counted over all of them."""
+    once = table.without_copies()
+    edges = once.columns["n_connections"].sum()
+    some = once.select(Rows.DEFAULT)
+    assert once.total_edges == some.total_edges == edges > some.columns["n_connections"].sum()
+    share = some.features()[:, NAMES.index("max_dest_share")]
+    np.testing.assert_array_equal(share, some.columns["max_global_source_degrees"] / edges)
+
+
+def test_only_spreads_are_missing_and_only_of_one_edge(table: Table) -> None:
+    once = table.without_copies()
+    missing = np.isnan(once.features())
+    spread = np.array([name.startswith("std_") for name in NAMES])
+    assert not missing[:, ~spread].any()
+    assert (missing[:, spread] == (once.columns["n_connections"] == 1)[:, None]).all()
 
 
 def test_every_feature_of_the_schema_has_an_origin() -> None:

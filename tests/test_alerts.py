@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurizer.features import Occasion
+from featurizer.features import SHARE_OF_EDGES, Occasion
 from scorer.alerts import (
     AlertHistory,
     AlertKind,
@@ -283,9 +283,9 @@ class TestMessage:
         message = alert_of(vector(occasion=Occasion.CLOSED, calls=1, end=VECTOR.start), contributions=[MANY]).message
         assert message == "Client user:ann made 1 call in 0 s. Distinct transitions: 140 (usually 3 to 12)."
 
-    def test_degrees_are_told_as_shares_of_all_transitions(self) -> None:
-        degree = msgspec.structs.replace(RARE, total=10_000.0)
-        assert alert_of(contributions=[degree]).message == (
+    def test_shares_of_edges_are_told_in_percent(self) -> None:
+        share = msgspec.structs.replace(RARE, value=0.000025, usual_low=0.00055, usual_high=0.12, unit=SHARE_OF_EDGES)
+        assert alert_of(contributions=[share]).message == (
             "Client user:ann has made 16 calls in 42 s. "
             "How common the rarest endpoint is: 0.0025 % of transitions (usually 0.055 to 12)."
         )
@@ -317,6 +317,6 @@ class TestMessage:
     @given(st.floats(0, 1e7))
     def test_no_value_of_an_ordinary_size_is_written_with_an_exponent(self, value: float) -> None:
         if value == 0 or value >= 0.001:
-            unusual = Contribution("f", "m", value, 0.0, 0.0, Direction.ABOVE, 1.0)
+            unusual = Contribution("f", "m", value, 0.0, 0.0, Direction.ABOVE, 1.0, "1")
             assert "e+" not in alert_of(contributions=[unusual]).message.rpartition("M: ")[2]
             assert "e-" not in alert_of(contributions=[unusual]).message.rpartition("M: ")[2]

@@ -6,20 +6,18 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1, normalise
+from featurizer.features import ACCESS_BEHAVIOUR_V1
 from scorer.call_evaluation import CallReport, Share, evaluate_calls
 from scorer.call_recipe import (
-    COMMON_VARIATION,
     COPIES,
-    OWN_VARIATION,
+    VARIATION,
     CallOptions,
     check_size,
     examples_of,
     ready,
-    reference_edges,
     thresholds_of,
     train_on_calls,
-    vary_degrees,
+    vary_traffic,
 )
 from scorer.examples import Scores
 from scorer.holdout import hold_out
@@ -111,17 +109,9 @@ def test_no_vector_at_all_is_refused() -> None:
 
 def test_a_session_counts_once_however_many_vectors_it_has(vectors: LabelledVectors) -> None:
     rows = ready(vectors)
-    examples = examples_of(vectors, rows, reference_edges(vectors), SCHEMA)
+    examples = examples_of(vectors, rows)
     totals = np.bincount(vectors.session[rows], weights=examples.weights)
     assert totals[totals > 0] == pytest.approx(1.0)
-
-
-def test_degrees_are_normalised_as_in_service(vectors: LabelledVectors) -> None:
-    rows = ready(vectors)
-    assert reference_edges(vectors) == EDGES
-    examples = examples_of(vectors, rows, EDGES, SCHEMA)
-    expected = normalise(vectors.values[rows], vectors.total_edges[rows], EDGES, SCHEMA)
-    np.testing.assert_array_equal(examples.features, expected)
 
 
 def test_vectors_that_service_would_not_judge_are_left_out(
@@ -132,20 +122,20 @@ def test_vectors_that_service_would_not_judge_are_left_out(
     np.testing.assert_array_equal(ready(vectors), vectors.total_edges >= minimum)
 
 
-def test_copies_vary_global_degrees_and_nothing_else(vectors: LabelledVectors) -> None:
-    examples = examples_of(vectors, ready(vectors), EDGES, SCHEMA)
+def test_copies_vary_features_of_the_traffic_and_nothing_else(vectors: LabelledVectors) -> None:
+    examples = examples_of(vectors, ready(vectors))
     count = len(examples)
 
-    varied = vary_degrees(examples, SCHEMA, seed=0)
+    varied = vary_traffic(examples, SCHEMA, seed=0)
 
     assert len(varied) == (COPIES + 1) * count
     np.testing.assert_array_equal(varied.features[:count], examples.features)
     assert varied.weights.sum() == pytest.approx(examples.weights.sum())
     ratio = (varied.features / np.tile(examples.features, (COPIES + 1, 1)))[count:]
-    assert (np.delete(ratio, SCHEMA.global_columns, axis=1) == 1).all()
-    moved = np.log(ratio[:, SCHEMA.global_columns])
+    assert (np.delete(ratio, SCHEMA.traffic_columns, axis=1) == 1).all()
+    moved = np.log(ratio[:, SCHEMA.traffic_columns])
     assert abs(moved.mean()) < 0.02
-    assert moved.std() == pytest.approx(math.hypot(COMMON_VARIATION, OWN_VARIATION), rel=0.1)
+    assert moved.std() == pytest.approx(VARIATION, rel=0.1)
     assert (varied.groups.reshape(COPIES + 1, count) == examples.groups).all()
 
 
@@ -209,7 +199,7 @@ def test_the_model_says_what_it_was_trained_on(trained: tuple[Trained, Scores]) 
         manifest.trained_on
         == "Made-up sessions: 240 sessions of 90 clients, 30 of them with one of 2 kinds of labelled attack"
     )
-    assert manifest.reference_edges == EDGES
+    assert manifest.minimum_edges == EDGES / 20
     assert manifest.name == "test"
 
 

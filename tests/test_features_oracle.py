@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from featurizer.degrees import EndpointDegrees, GlobalDegrees
-from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Occasion, matrix_of, normalise
+from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Occasion, matrix_of
 from featurizer.graph import CallGraph, measure_packed, rarest
 from featurizer.reference import global_degrees, reference_features, session_graph
 from featurizer.sessions import CloseReason, Session, SessionPolicy
@@ -57,7 +56,7 @@ class Oracle(ReferenceWindows):
         super()._vector(client, occasion, reason)
         graphs = [own.graph(session) for own in self.partitions for session in own.sessions]
         g_out, g_in, total = global_degrees(graphs)
-        features = reference_features(self.graph(self.open[client]), g_out, g_in)
+        features = reference_features(self.graph(self.open[client]), g_out, g_in, total)
         self.measured.append((client, occasion, features, total))
 
 
@@ -110,7 +109,7 @@ def test_sessions_of_any_length_have_the_features_of_networkx(walks: list[list[s
     for session, graph in zip(watched.sessions, graphs, strict=True):
         values = measure_packed(session.edges, session.last_node, watched.table)
         assert dict(zip(NAMES, values, strict=True)) == pytest.approx(
-            reference_features(graph, g_out, g_in), rel=1e-9, abs=1e-9, nan_ok=True
+            reference_features(graph, g_out, g_in, total), rel=1e-9, abs=1e-9, nan_ok=True
         )
 
 
@@ -133,9 +132,8 @@ def test_a_session_of_one_call_has_one_endpoint_and_nothing_else_to_measure() ->
     watched.call(START)
     session = watched.windows.open["ann"]
     values = dict(zip(NAMES, measure_packed(session.edges, session.last_node, watched.table), strict=True))
-    missing = {name for name in NAMES if "degrees" in name}
-    assert {name for name, value in values.items() if math.isnan(value)} == missing
-    assert (values["n_connections"], values["n_apis"], values["edges_per_api"]) == (0, 1, 0)
+    there = {"n_connections": 0, "n_apis": 1, "edges_per_api": 0, "density": 0}
+    assert {name: value for name, value in values.items() if not math.isnan(value)} == there
 
 
 def test_a_session_without_a_node_has_no_ratio_either() -> None:
@@ -145,13 +143,20 @@ def test_a_session_without_a_node_has_no_ratio_either() -> None:
     values = dict(zip(NAMES, measure_packed(session.edges, session.last_node, watched.table), strict=True))
     assert (values["n_connections"], values["n_apis"]) == (0, 0)
     assert math.isnan(values["edges_per_api"])
+    assert math.isnan(values["density"])
 
 
 def test_one_edge_has_no_spread() -> None:
     overall = GlobalDegrees()
     values = dict(zip(NAMES, CallGraph([("a", "b")]).values(overall), strict=True))
-    assert math.isnan(values["std_global_source_degrees"])
-    assert math.isnan(values["std_local_source_degrees"])
+    assert all(math.isnan(value) for name, value in values.items() if name.startswith("std_"))
+
+
+def test_an_endpoint_that_the_tables_do_not_know_makes_no_ratio_and_no_error() -> None:
+    values = dict(zip(NAMES, CallGraph([("a", "b"), ("b", "a")]).values(GlobalDegrees()), strict=True))
+    assert {name for name, value in values.items() if not math.isnan(value)} == {
+        own.name for own in ACCESS_BEHAVIOUR_V1.features if not own.of_traffic
+    }
 
 
 def test_features_of_a_small_graph_by_hand() -> None:
@@ -165,72 +170,58 @@ def test_features_of_a_small_graph_by_hand() -> None:
     # g_out: a leaves in a→b three times and a→c once, b in b→b and b→a; g_in: a 1, b 4 (b→b too), c 1.
     assert watched.overall.degrees("a") == EndpointDegrees(4, 1)
     assert watched.overall.degrees("b") == EndpointDegrees(2, 4)
+    assert watched.overall.total_edges == 6
+    # Over the edges a→b, b→a, a→c: sources 4, 2, 4 and destinations 4, 1, 1; each endpoint is entered once.
     assert values == pytest.approx(
         {
             "n_connections": 3,
-            "avg_global_source_degrees": 10 / 3,
-            "std_global_source_degrees": math.sqrt(4 / 3),
-            "min_global_source_degrees": 2,
-            "max_global_source_degrees": 4,
-            "avg_global_dest_degrees": 2,
-            "min_global_dest_degrees": 1,
-            "max_global_dest_degrees": 4,
-            "std_local_source_degrees": math.sqrt(1 / 3),
             "n_apis": 3,
             "edges_per_api": 1,
+            "density": 1 / 3,
+            "std_local_dest_degrees": 0,
+            "std_local_dest_degrees_per_edges_per_api": 0,
+            "avg_by_max_source_degrees": 10 / 12,
+            "min_by_avg_source_degrees": 6 / 10,
+            "min_by_max_source_degrees": 2 / 4,
+            "avg_by_max_dest_degrees": 2 / 4,
+            "min_by_avg_dest_degrees": 1 / 2,
+            "min_by_max_dest_degrees": 1 / 4,
+            "std_by_avg_dest_degrees": math.sqrt(3) / 2,
+            "avg_source_by_avg_dest_degrees": 10 / 6,
+            "max_source_by_max_dest_degrees": 1,
+            "min_source_by_min_dest_degrees": 2,
+            "avg_source_share": 10 / 18,
+            "min_source_share": 2 / 6,
+            "max_source_share": 4 / 6,
+            "avg_dest_share": 2 / 6,
+            "std_dest_share": math.sqrt(3) / 6,
+            "min_dest_share": 1 / 6,
+            "max_dest_share": 4 / 6,
         }
     )
 
 
-degrees = st.integers(0, 10**6).map(float)
+walks_of_some = st.lists(st.lists(st.sampled_from("abc"), min_size=2), min_size=1, max_size=4)
 
 
-@given(
-    rows=st.lists(st.lists(st.one_of(degrees, st.just(math.nan)), min_size=11, max_size=11), min_size=1, max_size=4),
-    totals=st.lists(st.integers(1, 10**9), min_size=4, max_size=4),
-    volume=st.integers(1, 10**6),
-)
-def test_normalised_features_do_not_depend_on_the_volume_of_traffic(
-    rows: list[list[float]], totals: list[int], volume: int
-) -> None:
-    few, edges = np.array(rows), np.array(totals[: len(rows)], dtype=float)
-    many = few.copy()
-    many[:, ACCESS_BEHAVIOUR_V1.global_columns] *= volume
-    one = normalise(few, edges, 12_345.0, ACCESS_BEHAVIOUR_V1)
-    other = normalise(many, edges * volume, 12_345.0, ACCESS_BEHAVIOUR_V1)
-    np.testing.assert_allclose(one, other, rtol=1e-12)
-
-
-@given(k=st.integers(2, 6), walks=st.lists(st.lists(st.sampled_from("abc"), min_size=2), min_size=1, max_size=4))
-def test_k_times_the_same_traffic_gives_the_same_normalised_features(k: int, walks: list[list[str]]) -> None:
-    def features(times: int) -> NDArray[np.float64]:
+@given(k=st.integers(2, 6), walks=walks_of_some)
+def test_k_times_the_same_traffic_gives_the_same_features(k: int, walks: list[list[str]]) -> None:
+    def features(times: int) -> list[tuple[float, ...]]:
         overall = GlobalDegrees()
         partitions = [Watched(SessionPolicy(), overall, f"calls-{at}") for at in range(times)]
         for partition in partitions:
             for client, walk in enumerate(walks):
                 for endpoint in walk:
                     partition.call(START, f"client {client}", endpoint)
-        rows = [measure_packed(own.edges, own.last_node, partitions[0].table) for own in partitions[0].sessions]
-        total = np.full(len(rows), overall.total_edges, dtype=float)
-        return normalise(np.array(rows), total, 1000.0, ACCESS_BEHAVIOUR_V1)
+        return [measure_packed(own.edges, own.last_node, partitions[0].table) for own in partitions[0].sessions]
 
     np.testing.assert_allclose(features(1), features(k), rtol=1e-12)
 
 
-def test_normalising_scales_degrees_only_and_leaves_its_input_alone() -> None:
-    raw = np.arange(22, dtype=float).reshape(2, 11)
-    kept = raw.copy()
-    scaled = normalise(raw, np.array([50.0, 0.0]), 100.0, ACCESS_BEHAVIOUR_V1)
-    degree = np.array(["global" in name for name in NAMES])
-    np.testing.assert_array_equal(scaled[0], np.where(degree, raw[0] * 2, raw[0]))
-    np.testing.assert_array_equal(scaled[1], raw[1])  # an empty table has nothing to compare with
-    np.testing.assert_array_equal(raw, kept)
-
-
 def test_a_matrix_has_a_row_for_each_vector_of_the_schema() -> None:
-    vector = FeatureVector("id", "ann", Occasion.CLOSED, 1, 2, 3, ACCESS_BEHAVIOUR_V1.fingerprint, (1.0,) * 11, 9)
-    assert matrix_of([vector, vector], ACCESS_BEHAVIOUR_V1).shape == (2, 11)
-    assert matrix_of([], ACCESS_BEHAVIOUR_V1).shape == (0, 11)
+    vector = FeatureVector("id", "ann", Occasion.CLOSED, 1, 2, 3, ACCESS_BEHAVIOUR_V1.fingerprint, (1.0,) * 23, 9)
+    assert matrix_of([vector, vector], ACCESS_BEHAVIOUR_V1).shape == (2, 23)
+    assert matrix_of([], ACCESS_BEHAVIOUR_V1).shape == (0, 23)
 
 
 def test_a_vector_of_another_schema_is_refused_by_name() -> None:

@@ -291,9 +291,7 @@ class TestAlerting:
         scores = {own.vector.client: verdict.score for own, verdict in zip(batch.samples, batch.verdicts, strict=True)}
         assert scores["odd"] > 0.5 > scores["client 7"]
         assert {alert.client for alert in batch.alerts} == {"odd"}
-        expected = judge.bundle.score(
-            [own.vector.values for own in batch.samples], [own.vector.total_edges for own in batch.samples]
-        )
+        expected = judge.bundle.score([own.vector.values for own in batch.samples])
         assert [verdict.score for verdict in batch.verdicts] == expected.tolist()
 
 
@@ -391,7 +389,7 @@ class TestPartitions:
         run(detector, walk("ababab", "bob"))
         batch = detector.finish([CALLS], CloseReason.END_OF_INPUT)
         named = dict(zip(ACCESS_BEHAVIOUR_V1.names, batch.samples[0].vector.values, strict=True))
-        assert (named["max_global_source_degrees"], named["min_global_dest_degrees"]) == (40, 9)
+        assert (named["max_source_share"], named["min_dest_share"]) == (40 / 500, 9 / 500)
         assert batch.samples[0].vector.total_edges == 500
         assert detector.degrees.snapshot().edges == 2  # the live ones are still counted
 

@@ -80,10 +80,8 @@ def test_a_model_of_call_logs_scores_the_vectors_of_the_log(
 ) -> None:
     bundle, _ = trained
     vectors = list(replay_vectors([traffic[0]], load_settings(None, LIMITS)))
-    assert bundle.manifest.reference_edges == max(vector.total_edges for vector in vectors)
     hostile = {json.loads(line)["client"] for line in traffic[1].read_text().splitlines()}
-    edges = np.array([vector.total_edges for vector in vectors], dtype=np.float64)
-    scores = bundle.score(matrix_of(vectors, SCHEMA), edges)
+    scores = bundle.score(matrix_of(vectors, SCHEMA))
     attack = np.array([vector.client in hostile for vector in vectors])
     assert scores[attack].mean() > scores[~attack].mean() + 0.3
 
@@ -117,8 +115,7 @@ def test_the_estimator_comes_along_when_asked_for_and_agrees(
     assert set(bundle.documents) == {CARD, ESTIMATOR, *CAPTIONS}
     estimator = joblib.load(io.BytesIO(bundle.documents[ESTIMATOR]))
     rows = matrix_of(replay_vectors([traffic[0]], load_settings(None, LIMITS)), SCHEMA)
-    edges = np.full(len(rows), bundle.manifest.reference_edges)
-    np.testing.assert_allclose(bundle.score(rows, edges), estimator.predict_proba(rows)[:, 1], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(bundle.score(rows), estimator.predict_proba(rows)[:, 1], rtol=0, atol=1e-12)
 
 
 def test_the_recipe_of_the_table_prints_both_protocols(

@@ -46,25 +46,17 @@ def test_the_shipped_bundle_is_what_the_recipe_makes_now(trained: Trained) -> No
     manifest, fresh = shipped.manifest, trained.bundle.manifest
     assert manifest.data.sha256 == fresh.data.sha256
     assert manifest.trained_on == fresh.trained_on
-    assert manifest.reference_edges == fresh.reference_edges
+    assert manifest.minimum_edges == fresh.minimum_edges
     if all(version(name) == manifest.library_versions[name] for name in ("numpy", "scikit-learn")):
         assert shipped.uid == trained.bundle.uid
     rows = read_table(table_data()).without_copies().features()
-    edges = np.full(len(rows), manifest.reference_edges)
-    np.testing.assert_allclose(shipped.score(rows, edges), trained.bundle.score(rows, edges), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(shipped.score(rows), trained.bundle.score(rows), rtol=0, atol=1e-6)
 
 
 def test_the_estimator_and_the_bundle_agree(trained: Trained) -> None:
     rows = read_table(table_data()).without_copies().select(Rows.DEFAULT).features()
-    edges = np.full(len(rows), trained.bundle.manifest.reference_edges)
     expected = trained.estimator.predict_proba(rows)[:, 1]
-    np.testing.assert_allclose(trained.bundle.score(rows, edges), expected, rtol=0, atol=1e-12)
-
-
-def test_the_degrees_were_counted_over_all_rows_whichever_are_trained_on(trained: Trained) -> None:
-    table = read_table(table_data()).without_copies()
-    assert trained.bundle.manifest.reference_edges == table.columns["n_connections"].sum()
-    assert trained.bundle.manifest.reference_edges > table.select(Rows.DEFAULT).columns["n_connections"].sum()
+    np.testing.assert_allclose(trained.bundle.score(rows), expected, rtol=0, atol=1e-12)
 
 
 def test_the_recipe_has_the_original_parameters(trained: Trained) -> None:
@@ -124,15 +116,14 @@ def test_weights_change_the_model() -> None:
     assert np.abs(plain - other).max() > 0.01
 
 
-def test_a_feature_missing_in_every_row_is_ignored_in_service(trained: Trained) -> None:
-    rows = read_table(table_data()).without_copies().features()
-    edges = np.full(len(rows), 1000.0)
-    before = trained.bundle.score(rows, edges)
-    for name in ("std_global_source_degrees", "std_local_source_degrees"):
-        position = ACCESS_BEHAVIOUR_V1.names.index(name)
-        assert trained.bundle.reference.missing[position] == 1.0
-        rows[:, position] = np.linspace(0, 1e5, len(rows))
-    np.testing.assert_array_equal(trained.bundle.score(rows, edges), before)
+def test_a_feature_missing_in_every_row_is_ignored_in_service() -> None:
+    examples = make_examples()
+    features = examples.features.copy()
+    features[:, 2] = np.nan
+    estimator = fit(Examples(features, examples.anomalous, examples.groups, examples.weights), QUICK, 0)
+    before = predict(estimator, features)
+    features[:, 2] = np.linspace(0, 1e5, len(features))
+    np.testing.assert_array_equal(predict(estimator, features), before)
 
 
 def test_a_row_goes_the_way_its_coarse_self_went_in_training() -> None:

@@ -58,7 +58,7 @@ def post(worker: Worker | None, **body: Any) -> tuple[int, dict[str, Any]]:
 def test_a_session_gets_the_verdict_of_the_model_on_its_features(worker: Worker) -> None:
     status, answer = post(worker, calls=SESSION)
     values = CallGraph.of_calls(SESSION).values(worker.degrees)
-    (score,) = worker.judge.bundle.score([values], [worker.degrees.total_edges])
+    (score,) = worker.judge.bundle.score([values])
 
     assert status == 200
     assert answer["score"] == pytest.approx(score, abs=1e-12)
@@ -93,7 +93,7 @@ def test_one_call_has_no_edges_and_missing_features(worker: Worker) -> None:
 
     assert status == 200
     assert answer["features"]["n_apis"] == 1
-    assert answer["features"]["avg_global_source_degrees"] is None
+    assert answer["features"]["avg_source_share"] is None
 
 
 def test_excluded_methods_are_left_out_as_in_live_sessions(worker: Worker) -> None:
@@ -110,14 +110,16 @@ def test_degrees_of_the_request_are_read_instead_of_the_live_ones(worker: Worker
     _, answer = post(worker, calls=SESSION, degrees=degrees)
     _, partial = post(worker, calls=SESSION, degrees=degrees, total_edges=5000)
 
-    assert answer["features"]["avg_global_source_degrees"] == 10
-    assert answer["features"]["max_global_dest_degrees"] == 20
+    assert answer["features"]["avg_source_share"] == pytest.approx(10 / 30)
+    assert answer["features"]["max_dest_share"] == pytest.approx(20 / 30)
     assert answer["total_edges"] == 30
+    assert partial["features"]["max_dest_share"] == 20 / 5000
     assert partial["total_edges"] == 5000
 
 
 def test_while_the_tables_learn_nothing_is_anomalous(worker: Worker) -> None:
-    _, answer = post(worker, calls=SESSION, total_edges=worker.judge.minimum_edges - 1)
+    degrees = {name: {"source": 10, "destination": 20} for name in SESSION}
+    _, answer = post(worker, calls=SESSION, degrees=degrees, total_edges=worker.judge.minimum_edges - 1)
 
     assert (answer["readiness"], answer["anomalous"]) == ("learning", False)
 
@@ -131,12 +133,12 @@ def test_live_degrees_are_read_at_each_request(worker: Worker) -> None:
     degrees = GlobalDegrees()
     live = Worker(worker.judge, degrees)
     table = DegreeTable(degrees, max_endpoints=10)
-    before = post(live, calls=["GET /x", "GET /y"])[1]["features"]["max_global_dest_degrees"]
+    before = post(live, calls=["GET /x", "GET /y"])[1]["features"]["max_dest_share"]
 
     table.add(table.number("GET /x"), table.number("GET /y"))
-    after = post(live, calls=["GET /x", "GET /y"])[1]["features"]["max_global_dest_degrees"]
+    after = post(live, calls=["GET /x", "GET /y"])[1]["features"]["max_dest_share"]
 
-    assert (before, after) == (0, 1)
+    assert (before, after) == (None, 1)
 
 
 FEATURES = dict.fromkeys(ACCESS_BEHAVIOUR_V1.names, 1.0)

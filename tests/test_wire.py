@@ -136,8 +136,9 @@ class TestVectors:
 
     def test_a_missing_value_is_null(self) -> None:
         content = strict_json(vector_record("features", VECTOR, VERDICT, SCHEMA).value or b"")
-        assert content["features"]["std_global_source_degrees"] is None
-        assert math.isnan(decode_vector(json.dumps(content).encode(), SCHEMA).values[2])
+        assert content["features"]["std_local_dest_degrees"] is None
+        at = SCHEMA.names.index("std_local_dest_degrees")
+        assert math.isnan(decode_vector(json.dumps(content).encode(), SCHEMA).values[at])
 
     def test_features_are_told_by_name(self) -> None:
         content = strict_json(vector_record("features", VECTOR, VERDICT, SCHEMA).value or b"")

@@ -48,11 +48,12 @@ class ScoreRequest(Model):
     edges: Annotated[list[tuple[Endpoint, Endpoint]], Field(min_length=1)] | None = None
     """Transitions as pairs of source and destination endpoint; repeated pairs count once."""
     features: dict[str, float | None] | None = None
-    """Every feature of the schema by name, not normalised; null where missing."""
+    """Every feature of the schema by name; null where missing."""
     degrees: dict[Endpoint, Degrees] | None = None
     """Degrees to read instead of this worker's live tables, for ``calls`` and ``edges``; absent endpoints have none."""
     total_edges: Count | None = None
-    """Edges that the degrees were counted over. Unset: those of the live tables, or the sum of the sources given."""
+    """Edges that ``degrees`` or ``features`` were counted over. Unset: the sum of the sources given, or those of the
+    live tables."""
     occasion: Occasion = Occasion.CLOSED
     """Which threshold applies: ``closed`` for a whole session, ``growing`` or ``quiet`` for an open one."""
 
@@ -63,6 +64,8 @@ class ScoreRequest(Model):
             raise ValueError(f"give exactly one of calls, edges and features, not {' and '.join(given) or 'none'}")
         if self.features is not None and self.degrees is not None:
             raise ValueError("degrees go with calls or edges; features already contain them")
+        if self.total_edges is not None and self.features is None and self.degrees is None:
+            raise ValueError("total_edges goes with degrees or features; the live tables have their own")
         return self
 
 
@@ -74,7 +77,7 @@ class ExplainedFeature(Model):
     meaning: str
     """The feature in words."""
     value: float | None
-    """Value as the model sees it: global degrees normalised to its training reference; null where missing."""
+    """Value of the feature; null where missing."""
     usual_low: float
     """5 % of the benign training sessions are below."""
     usual_high: float
@@ -103,7 +106,7 @@ class ScoreAnswer(Model):
     minimum_edges: int
     """Edges the tables need before verdicts count."""
     features: dict[str, float | None]
-    """The features, not normalised."""
+    """The features."""
     base: float
     """Raw score before any feature is known, log-odds; ``base`` and all contributions add up to the raw score."""
     explanation: list[ExplainedFeature]

@@ -110,8 +110,7 @@ def measure_request(
         total = scoring.degrees.total_edges if request.total_edges is None else request.total_edges
         return values_of(request.features, scoring.judge.schema), total
     degrees = scoring.degrees if request.degrees is None else given_degrees(request)
-    total = degrees.total_edges if request.total_edges is None else request.total_edges
-    return graph_of(request, excluded_methods).values(degrees), total
+    return graph_of(request, excluded_methods).values(degrees), degrees.total_edges
 
 
 def graph_of(request: ScoreRequest, excluded_methods: Collection[str]) -> CallGraph:

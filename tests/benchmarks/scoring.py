@@ -21,7 +21,7 @@ from featurizer.features import ACCESS_BEHAVIOUR_V1
 from scorer.bundle import ModelBundle, Reference
 from scorer.ensemble import Ensemble
 from scorer.explanation import contributions
-from tests.model_factory import REFERENCE_EDGES, fit, make_bundle, make_rows
+from tests.model_factory import fit, make_bundle, make_rows
 
 SHAPES = ((60, 16, 9), (250, 64, None))
 """Models measured, trees x leaves and greatest depth: the recipe's, and one as large as is sensible."""
@@ -72,14 +72,13 @@ def measure(trees: int, leaves: int, depth: int | None, *, seconds: float) -> li
     estimator, bundle = model_of(trees, leaves, depth)
     ensemble, name = bundle.ensemble, f"{trees} x {leaves}"
     rows, _ = make_rows(1000, seed=1)
-    one, total = rows[:1], np.array([REFERENCE_EDGES])
+    one = rows[:1]
     if not np.array_equal(ensemble.raw(rows), estimator._raw_predict(rows)[:, 0]):
         raise SystemExit("raw scores differ from scikit-learn")
     files = bundle.to_files()
     pairs: list[tuple[str, Callable[[], object], Callable[[], object] | None]] = [
         ("score 1 row", lambda: ensemble.probabilities(one), lambda: estimator.predict_proba(one)),
         ("score 1,000 rows", lambda: ensemble.probabilities(rows), lambda: estimator.predict_proba(rows)),
-        ("normalise, score 1", lambda: bundle.score(one, total), None),
         ("explain 1 row", lambda: contributions(ensemble, one), None),
         ("load the bundle", lambda: ModelBundle.from_files(files, ACCESS_BEHAVIOUR_V1), None),
     ]

@@ -12,7 +12,7 @@ from featurizer.degrees import DegreeSnapshot
 from featurizer.features import ACCESS_BEHAVIOUR_V1, Occasion
 from stream.wire import FeatureRecord
 
-LOCAL_FEATURES = tuple(own.name for own in ACCESS_BEHAVIOUR_V1.features if not own.global_degree)
+LOCAL_FEATURES = tuple(own.name for own in ACCESS_BEHAVIOUR_V1.features if not own.of_traffic)
 """Features that depend on the session alone."""
 
 _features = msgspec.json.Decoder(FeatureRecord)
