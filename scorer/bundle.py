@@ -28,7 +28,7 @@ from scorer.manifest import (
     safe_name,
 )
 from scorer.npz import pack, unpack
-from scorer.reference import Reference
+from scorer.reference import SHARES, Reference
 
 __all__ = ["BundleError", "DataSource", "Manifest", "ModelBundle", "Reference"]
 
@@ -206,7 +206,7 @@ def _content_hash(manifest: Manifest, schema: FeatureSchema, ensemble: Ensemble,
     decisive = (schema.fingerprint, manifest.thresholds, float(manifest.reference_edges), manifest.minimum_edges)
     digest = hashlib.sha256(msgspec.json.encode(decisive, order="sorted"))
     for part in (ensemble.to_arrays(), reference.to_arrays()):
-        for name in sorted(part):
+        for name in sorted(part.keys() - {SHARES}):
             array = np.asarray(part[name], order="C")
             digest.update(f"{name} {array.dtype.str} {array.shape};".encode())
             digest.update(array.tobytes())

@@ -1,16 +1,19 @@
 """Reference: what the benign training rows looked like, to say what is usual and to notice drift."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scorer.bins import bin_counts, shares_of_quantiles
 from scorer.ensemble import Ensemble
 
 LEVELS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 """Shares of the rows below each quantile that is kept."""
+SHARES = "shares"
+"""The one array of a reference that says nothing of a verdict or its explanation."""
 _USUAL = (LEVELS.index(0.05), LEVELS.index(0.95))
 
 Matrix = NDArray[np.float64]
@@ -27,6 +30,9 @@ class Reference:
         scores: probabilities that the ensemble gives the rows, at LEVELS; shape (len(LEVELS),).
         expected: mean raw score over all training rows, the base of explanations.
         rows: number of benign rows.
+        shares: how many of the rows' known values lie in each bin between neighbouring quantiles, the outer bins
+            without end; the last row is of the scores. Shape (features + 1, len(LEVELS) - 1). None in bundles written
+            before it was kept; ``bin_shares`` then goes by the quantiles.
     """
 
     quantiles: Matrix
@@ -34,6 +40,7 @@ class Reference:
     scores: Vector
     expected: float
     rows: int
+    shares: Matrix | None = None
 
     @classmethod
     def of(cls, benign: Matrix, ensemble: Ensemble) -> "Reference":
@@ -54,13 +61,29 @@ class Reference:
             raise ValueError(f"feature {int(absent.all(axis=0).argmax())} is missing in every benign training row")
         if np.isinf(benign).any():
             raise ValueError(f"feature {int(np.isinf(benign).any(axis=0).argmax())} is infinite in a training row")
-        return cls(
+        bare = cls(
             quantiles=np.nanquantile(benign, LEVELS, axis=0).T,
             missing=absent.mean(axis=0),
             scores=np.quantile(scores, LEVELS),
             expected=ensemble.expected,
             rows=len(scores),
         )
+        known = bin_counts(np.column_stack([benign, scores]), bare.edges)[:, :-1]
+        return replace(bare, shares=known / known.sum(axis=1, keepdims=True))
+
+    @property
+    def edges(self) -> Matrix:
+        """Edges of the bins of each feature, and last of the score; shape (features + 1, len(LEVELS) - 2)."""
+        return np.vstack([self.quantiles, self.scores])[:, 1:-1]
+
+    @property
+    def bin_shares(self) -> Matrix:
+        """Shares of the rows by bin, the missing values last, as ``bin_counts`` has them; rows add up to 1."""
+        known = self.shares
+        if known is None:
+            known = shares_of_quantiles(np.vstack([self.quantiles, self.scores]), LEVELS)
+        missing = np.append(self.missing, 0.0)[:, None]
+        return np.hstack([known * (1.0 - missing), missing])
 
     def usual_range(self, feature: int) -> tuple[float, float]:
         """Return the 5 % and 95 % quantiles of a feature (its position in the schema), normalised values."""
@@ -70,7 +93,7 @@ class Reference:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return plain arrays, enough for ``from_arrays``; the levels are among them for other readers."""
-        return {
+        arrays: dict[str, NDArray[Any]] = {
             "levels": np.array(LEVELS),
             "quantiles": np.asarray(self.quantiles, dtype=np.float64),
             "missing": np.asarray(self.missing, dtype=np.float64),
@@ -78,6 +101,9 @@ class Reference:
             "expected": np.array(self.expected, dtype=np.float64),
             "rows": np.array(self.rows, dtype=np.int64),
         }
+        if self.shares is not None:
+            arrays[SHARES] = np.asarray(self.shares, dtype=np.float64)
+        return arrays
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], n_features: int) -> "Reference":
@@ -93,12 +119,16 @@ class Reference:
         scores = _checked(arrays, "scores", (len(LEVELS),))
         if (np.diff(quantiles, axis=1) < 0).any() or (np.diff(scores) < 0).any():
             raise ValueError("quantiles do not ascend")
+        shares = _checked(arrays, SHARES, (n_features + 1, len(LEVELS) - 1)) if SHARES in arrays else None
+        if shares is not None and ((shares < 0).any() or not np.allclose(shares.sum(axis=1), 1.0)):
+            raise ValueError("shares of bins do not add up to 1")
         return cls(
             quantiles=quantiles,
             missing=_checked(arrays, "missing", (n_features,)),
             scores=scores,
             expected=float(_checked(arrays, "expected", ())),
             rows=int(_checked(arrays, "rows", ())),
+            shares=shares,
         )
 
 
