@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from featurizer.features import INCOMPLETE, FeatureSchema, FeatureVector, Occasion, matrix_of, normalise
+from featurizer.features import INCOMPLETE, FeatureSchema, FeatureVector, Matrix, Occasion, matrix_of, normalise
 from scorer.alerts import Contribution, direction_of
 from scorer.bundle import ModelBundle
 from scorer.explanation import contributions
@@ -50,12 +50,19 @@ class Judge:
         scores = self.bundle.score(matrix_of(vectors, self.schema), totals)
         return [self._verdict(vector, score) for vector, score in zip(vectors, scores.tolist(), strict=True)]
 
+    def rows(self, vectors: Sequence[FeatureVector]) -> Matrix:
+        """Return vectors as the model sees them: shape (n, features), schema order, NaN where missing.
+
+        Raises:
+            ValueError: a vector follows another schema.
+        """
+        totals = np.array([vector.total_edges for vector in vectors], dtype=np.float64)
+        return normalise(matrix_of(vectors, self.schema), totals, self.bundle.manifest.reference_edges, self.schema)
+
     def explain(self, vector: FeatureVector) -> tuple[Contribution, ...]:
         """Return what each feature did to a vector's score, in schema order (exact TreeSHAP, log-odds)."""
-        bundle = self.bundle
-        total = np.array([vector.total_edges], dtype=np.float64)
-        row = normalise(matrix_of([vector], self.schema), total, bundle.manifest.reference_edges, self.schema)
-        shap, _ = contributions(bundle.ensemble, row)
+        row = self.rows([vector])
+        shap, _ = contributions(self.bundle.ensemble, row)
         return tuple(
             self._contribution(index, value, effect)
             for index, (value, effect) in enumerate(zip(row[0].tolist(), shap[0].tolist(), strict=True))
