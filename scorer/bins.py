@@ -1,11 +1,10 @@
 """Bins: how many values lie between which edges; the histograms that drift is measured by."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
+Vector = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 
@@ -14,8 +13,7 @@ def bin_counts(values: Matrix, edges: Matrix) -> Counts:
 
     Args:
         values: shape (n, variables), NaN where missing.
-        edges: of each variable, ascending; a value that equals an edge lies above it. Equal edges have an empty bin
-            between them. Shape (variables, edges).
+        edges: of each variable, ascending; a value that equals an edge lies above it. Shape (variables, edges).
 
     Returns:
         Shape (variables, edges + 2): from below the first edge to above the last, then the missing values.
@@ -29,21 +27,20 @@ def bin_counts(values: Matrix, edges: Matrix) -> Counts:
     return np.bincount(bins.ravel(), minlength=variables * width).astype(np.int64).reshape(variables, width)
 
 
-def shares_of_quantiles(quantiles: Matrix, levels: Sequence[float]) -> Matrix:
-    """Return the shares of the bins that the inner quantiles cut, as far as the quantiles tell them.
+def spaced_edges(quantiles: Matrix, narrowest: Vector) -> Matrix:
+    """Return edges half way between neighbouring quantiles, where these lie far enough apart.
 
-    Exact for a continuous variable. Of a value that many rows have, only the levels that fall on it are known, not
-    its whole share: each bin can be wrong by the distance between two levels.
+    Edges at the quantiles themselves would cut a value that most rows have nearly alike, such as how common the
+    commonest endpoint is, into bins far narrower than it varies from day to day: measured between hours of equal
+    traffic of the simulator, the index of such a feature was 2 to 4.5 by quantiles, and 0.01 or less by these edges.
 
     Args:
         quantiles: ascending, shape (variables, levels).
-        levels: share of the values below each quantile; the first is 0, the last 1.
+        narrowest: distance of two quantiles up to which there is no edge between them, shape (variables,).
 
     Returns:
-        Shape (variables, levels - 1).
+        Ascending, the absent ones infinite, so that nothing lies above them; shape (variables, levels - 1).
     """
-    # Less than a quantile is what is less than the first one equal to it.
-    below: Matrix = np.array([[levels[own.index(value)] for value in own] for own in quantiles.tolist()])
-    below[:, -1] = 1.0
-    shares: Matrix = np.diff(below, axis=1)
-    return shares
+    gaps = np.diff(quantiles, axis=1)
+    edges: Matrix = np.where(gaps > narrowest[:, None], quantiles[:, :-1] + gaps / 2, np.inf)
+    return np.sort(edges, axis=1)

@@ -51,7 +51,7 @@ def population_stability_index(reference: Matrix, live: Matrix) -> Vector:
     2006), who calls less than 0.1 no significant change and more than 0.25 a major one. It is the divergence of
     Jeffreys (1946). Without any drift it is about chi squared with bins - 1 degrees of freedom, times
     1/live rows + 1/reference rows (B. Yurdakul, Statistical Properties of Population Stability Index, 2018): of 1,000
-    vectors against 1,000 rows in eleven bins, 0.02 on average and 0.06 once in a thousand times.
+    vectors against 1,000 rows in ten bins, 0.02 on average and 0.06 once in a thousand times.
 
     Args:
         reference: shares of the bins, shape (variables, bins); those below FLOOR count as FLOOR, here and in ``live``.
@@ -86,6 +86,9 @@ class DriftMonitor:
         reference: what the model was trained on.
         features: names of the features, in the order of the schema.
         policy: window and limits.
+
+    Raises:
+        ValueError: the reference has no shares of bins.
 
     Attributes:
         variables: what is measured: the features, and last the score.

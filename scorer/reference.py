@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scorer.bins import bin_counts, shares_of_quantiles
+from scorer.bins import bin_counts, spaced_edges
 from scorer.ensemble import Ensemble
 
 LEVELS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 """Shares of the rows below each quantile that is kept."""
 SHARES = "shares"
 """The one array of a reference that says nothing of a verdict or its explanation."""
+NARROWEST = 0.1
+"""Least width of a bin for drift, as a share of the usual range: a shift by less is none."""
 _USUAL = (LEVELS.index(0.05), LEVELS.index(0.95))
 
 Matrix = NDArray[np.float64]
@@ -30,9 +32,9 @@ class Reference:
         scores: probabilities that the ensemble gives the rows, at LEVELS; shape (len(LEVELS),).
         expected: mean raw score over all training rows, the base of explanations.
         rows: number of benign rows.
-        shares: how many of the rows' known values lie in each bin between neighbouring quantiles, the outer bins
-            without end; the last row is of the scores. Shape (features + 1, len(LEVELS) - 1). None in bundles written
-            before it was kept; ``bin_shares`` then goes by the quantiles.
+        shares: shares of the known values that lie between neighbouring ``edges``, the outer bins without end; the
+            last row is of the scores. Shape (features + 1, len(LEVELS) - 2). None in bundles written before drift was
+            measured: quantiles do not tell it of values that many rows have.
     """
 
     quantiles: Matrix
@@ -73,17 +75,22 @@ class Reference:
 
     @property
     def edges(self) -> Matrix:
-        """Edges of the bins of each feature, and last of the score; shape (features + 1, len(LEVELS) - 2)."""
-        return np.vstack([self.quantiles, self.scores])[:, 1:-1]
+        """Edges of the bins of each feature, and last of the score; shape (features + 1, len(LEVELS) - 3)."""
+        quantiles = np.vstack([self.quantiles, self.scores])
+        low, high = _USUAL
+        return spaced_edges(quantiles[:, 1:-1], NARROWEST * (quantiles[:, high] - quantiles[:, low]))
 
     @property
     def bin_shares(self) -> Matrix:
-        """Shares of the rows by bin, the missing values last, as ``bin_counts`` has them; rows add up to 1."""
-        known = self.shares
-        if known is None:
-            known = shares_of_quantiles(np.vstack([self.quantiles, self.scores]), LEVELS)
+        """Shares of the rows by bin, the missing values last, as ``bin_counts`` has them; rows add up to 1.
+
+        Raises:
+            ValueError: the bundle was written before it kept them.
+        """
+        if self.shares is None:
+            raise ValueError("the reference has no shares of bins")
         missing = np.append(self.missing, 0.0)[:, None]
-        return np.hstack([known * (1.0 - missing), missing])
+        return np.hstack([self.shares * (1.0 - missing), missing])
 
     def usual_range(self, feature: int) -> tuple[float, float]:
         """Return the 5 % and 95 % quantiles of a feature (its position in the schema), normalised values."""
@@ -119,7 +126,7 @@ class Reference:
         scores = _checked(arrays, "scores", (len(LEVELS),))
         if (np.diff(quantiles, axis=1) < 0).any() or (np.diff(scores) < 0).any():
             raise ValueError("quantiles do not ascend")
-        shares = _checked(arrays, SHARES, (n_features + 1, len(LEVELS) - 1)) if SHARES in arrays else None
+        shares = _checked(arrays, SHARES, (n_features + 1, len(LEVELS) - 2)) if SHARES in arrays else None
         if shares is not None and ((shares < 0).any() or not np.allclose(shares.sum(axis=1), 1.0)):
             raise ValueError("shares of bins do not add up to 1")
         return cls(

@@ -16,6 +16,8 @@ log = structlog.get_logger(__name__)
 class DriftWatch:
     """Measures drift against the reference of a detector's model; another model starts anew.
 
+    A bundle that was written before drift was measured has no such reference; the log says so.
+
     Vectors judged while the degree tables were learning are left out: they differ from the training's by that alone.
 
     Args:
@@ -41,23 +43,29 @@ class DriftWatch:
             for sample, verdict in zip(batch.samples, batch.verdicts, strict=True)
             if verdict.readiness is Readiness.READY and verdict.model == self._uid
         ]
-        if not taken:
+        if self.monitor is None or not taken:
             return
         before = self.monitor.raised
         rows = judge.rows([sample.vector for sample, _ in taken])
         self.monitor.observe(rows, np.array([score for _, score in taken]), max(sample.clock for sample, _ in taken))
-        self._show(before)
+        self._show(self.monitor, before)
 
     def _begin(self, judge: Judge) -> None:
         self._uid = judge.bundle.uid
-        self.monitor = DriftMonitor(judge.bundle.reference, judge.schema.names, self._policy)
-        self._telemetry.drift_psi.clear()
+        reference = judge.bundle.reference
+        self.monitor: DriftMonitor | None = None
+        if reference.shares is None:
+            log.warning("drift is not measured: train the model anew to have it", model=self._uid)
+        else:
+            self.monitor = DriftMonitor(reference, judge.schema.names, self._policy)
         self._telemetry.drift_vectors.set(0)
-        for name in self.monitor.variables:
+        self._telemetry.drift_psi.clear()
+        self._telemetry.drift_raised.clear()
+        for name in () if self.monitor is None else self.monitor.variables:
             self._telemetry.drift_raised.labels(name).set(0)
 
-    def _show(self, before: tuple[str, ...]) -> None:
-        monitor, telemetry = self.monitor, self._telemetry
+    def _show(self, monitor: DriftMonitor, before: tuple[str, ...]) -> None:
+        telemetry = self._telemetry
         raised, psi = monitor.raised, monitor.psi
         telemetry.drift_vectors.set(monitor.vectors)
         if not psi:

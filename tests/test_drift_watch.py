@@ -1,5 +1,6 @@
 """Drift of durable batches as metrics: which vectors count, and what happens when the model changes."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector
 from scorer.drift import SCORE, DriftPolicy
 from scorer.judge import Judge
+from scorer.reference import Reference
 from stream.batches import Batch, Sample
 from stream.cycle import Cycle
 from stream.drift_watch import DriftWatch
@@ -23,6 +25,11 @@ SCHEMA = ACCESS_BEHAVIOUR_V1
 POLICY = DriftPolicy(minimum_vectors=300)
 ROWS, ANOMALOUS = make_rows(3000, seed=11)
 BENIGN = ROWS[~ANOMALOUS]
+
+
+def older(reference: Reference) -> Reference:
+    """Return a reference as it was written before drift was measured."""
+    return dataclasses.replace(reference, shares=None)
 
 
 class Watched:
@@ -109,6 +116,17 @@ def test_another_model_is_watched_from_the_start() -> None:
     assert (own.vectors(), own.raised(), own.psi("n_apis")) == (0, [], None)
     own.watch.observe(own.batch(BENIGN))
     assert own.vectors() == len(BENIGN)
+
+
+def test_a_bundle_that_cannot_be_compared_with_is_named_in_the_log() -> None:
+    own = Watched()
+    bundle = make_bundle()
+    own.detector.judge = Judge(dataclasses.replace(bundle, reference=older(bundle.reference)), SCHEMA)
+    with structlog.testing.capture_logs() as lines:
+        own.watch = DriftWatch(own.detector, POLICY, own.telemetry)
+        own.watch.observe(own.batch(shifted("n_apis")))
+    assert [line["event"] for line in lines] == ["drift is not measured: train the model anew to have it"]
+    assert (own.raised(), own.vectors()) == ([], 0)
 
 
 def test_drift_that_ends_is_cleared() -> None:
