@@ -35,7 +35,9 @@ class DriftWatch:
     def observe(self, batch: Batch) -> None:
         """Take the vectors of a durable batch into the window, and show the drift."""
         judge = self._detector.judge
-        if judge.bundle.uid != self._uid:
+        # The same data trained anew has the uid that it had without the shares of its bins.
+        completed = self.monitor is None and judge.bundle.reference.shares is not None
+        if judge.bundle.uid != self._uid or completed:
             self._begin(judge)
         # A batch judged just before a reload holds scores of the model before.
         taken = [

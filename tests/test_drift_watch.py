@@ -127,6 +127,9 @@ def test_a_bundle_that_cannot_be_compared_with_is_named_in_the_log() -> None:
         own.watch.observe(own.batch(shifted("n_apis")))
     assert [line["event"] for line in lines] == ["drift is not measured: train the model anew to have it"]
     assert (own.raised(), own.vectors()) == ([], 0)
+    own.detector.judge = Judge(bundle, SCHEMA)
+    own.watch.observe(own.batch(BENIGN))
+    assert own.vectors() == len(BENIGN)
 
 
 def test_drift_that_ends_is_cleared() -> None:
