@@ -39,6 +39,8 @@ class Recipe(msgspec.Struct, frozen=True):
     max_depth: int = 9
     l2_regularization: float = 0.5451546397377538
     class_weight: str | None = "balanced"
+    max_features: float = 1.0
+    min_samples_leaf: int = 20
 
     def estimator(self, seed: int) -> Any:
         """Return the estimator, not yet fitted."""

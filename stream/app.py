@@ -18,6 +18,7 @@ from stream.agents import Send, add_detect_agents, add_normalise_agent
 from stream.cycle import Delivery, Flushes, Transactions
 from stream.dead_letter_limit import DeadLetterWindow
 from stream.degree_feed import DegreeFeed
+from stream.drift_watch import DriftWatch
 from stream.errors import SettingsError
 from stream.intake import Intake, Stage
 from stream.kafka_config import consumer_config, producer_config
@@ -98,7 +99,15 @@ def create_app(settings: Settings) -> App:
     )
 
 
-def add_legs(app: App, settings: Settings, bundle: ModelBundle, role: Role, telemetry: Telemetry) -> list[Leg]:
+def add_legs(  # noqa: PLR0913 -- the parts of a worker, each named at the call
+    app: App,
+    settings: Settings,
+    bundle: ModelBundle,
+    role: Role,
+    telemetry: Telemetry,
+    *,
+    challenger: ModelBundle | None = None,
+) -> list[Leg]:
     """Add the agents of a role to an application, and return its legs; their intakes are started with the app.
 
     Raises:
@@ -106,10 +115,10 @@ def add_legs(app: App, settings: Settings, bundle: ModelBundle, role: Role, tele
     """
     legs = []
     policy = assembly.dead_letter_policy(settings)
-    committed = Recorder(telemetry, settings.sessions.max_edges).committed
     unkeyed = [entry.topic for entry in settings.inputs if not entry.keyed]
     if Role.NORMALISE in role.parts and unkeyed:
         limit = DeadLetterWindow(policy, Role.NORMALISE)
+        committed = Recorder(telemetry, settings.sessions.max_edges).committed
         normalise = NormaliseStage(assembly.normaliser(settings), settings.topics, limit)
         outbox = Outbox(_delivery(settings, Role.NORMALISE), normalise.encode, committed, _interval_s(settings))
         send = add_normalise_agent(app, normalise, outbox, telemetry)
@@ -119,7 +128,10 @@ def add_legs(app: App, settings: Settings, bundle: ModelBundle, role: Role, tele
         judge.telemetry = telemetry
         decoders = assembly.detect_decoders(settings)
         limit = DeadLetterWindow(policy, Role.DETECT)
-        detect = _detect_stage(settings, assembly.detector(settings, judge, decoders), limit)
+        detector = assembly.detector(settings, judge, decoders, assembly.make_challenger(settings, challenger))
+        detect = _detect_stage(settings, detector, limit)
+        drift = DriftWatch(detector, assembly.drift_policy(settings), telemetry)
+        committed = Recorder(telemetry, settings.sessions.max_edges, drift).committed
         outbox = Outbox(_delivery(settings, Role.DETECT), detect.encode, committed, _interval_s(settings))
         send = add_detect_agents(app, detect, outbox, telemetry)
         recovery = _recovery(settings, detect, telemetry)

@@ -13,10 +13,12 @@ from featurizer.routes import RouteTemplates
 from featurizer.session import SESSION_BYTES, SessionPolicy
 from scorer.alerts import AlertPolicy
 from scorer.bundle import BundleError, ModelBundle
+from scorer.drift import DriftPolicy
 from scorer.judge import Judge
 from stream.adapters import decoder
 from stream.batches import Decode
 from stream.bundles import read_bundle
+from stream.challenger import Challenger
 from stream.dead_letter_limit import DeadLetterPolicy
 from stream.errors import CommandError, ExitCode, SettingsError
 from stream.openapi import read_openapi
@@ -85,6 +87,18 @@ def alert_policy(settings: Settings) -> AlertPolicy:
     )
 
 
+def drift_policy(settings: Settings) -> DriftPolicy:
+    """Return the window and the limits of drift."""
+    own = settings.drift
+    return DriftPolicy(
+        window_vectors=own.window_vectors,
+        window=_ms(own.window_s),
+        minimum_vectors=own.minimum_vectors,
+        raise_above=own.raise_above,
+        clear_below=own.clear_below,
+    )
+
+
 def dead_letter_policy(settings: Settings) -> DeadLetterPolicy:
     """Return the limit of dead letters."""
     own = settings.dead_letters
@@ -132,6 +146,26 @@ def model_bundle(settings: Settings) -> ModelBundle:
         raise CommandError(str(error), exit_code=ExitCode.USAGE) from error
 
 
+def challenger_bundle(settings: Settings) -> ModelBundle | None:
+    """Return the model at trial that the settings name; None without one.
+
+    Raises:
+        CommandError: there is no such bundle, or it can't be used here.
+    """
+    if settings.model.challenger is None:
+        return None
+    try:
+        return read_bundle(settings.model.challenger, SCHEMA)
+    except BundleError as error:
+        hint = "name a bundle trained for this version in model.challenger, or unset it to run without a challenger"
+        raise CommandError(f"model.challenger: {error}", hint, ExitCode.USAGE) from error
+
+
+def make_challenger(settings: Settings, bundle: ModelBundle | None) -> Challenger | None:
+    """Return the model at trial, with the overrides that would be the champion's once it is promoted."""
+    return None if bundle is None else Challenger(make_judge(settings, bundle, Judge), alert_policy(settings))
+
+
 def make_judge(settings: Settings, bundle: ModelBundle, kind: type[J]) -> J:
     """Return the model with the settings' overrides."""
     own = settings.model
@@ -163,18 +197,21 @@ def sessionizer(settings: Settings, decoders: Mapping[str, Decode | None]) -> Se
     return Sessionizer(decoders, **_limits(settings))
 
 
-def detector(settings: Settings, judge: Judge, decoders: Mapping[str, Decode | None]) -> Detector:
+def detector(
+    settings: Settings, judge: Judge, decoders: Mapping[str, Decode | None], challenger: Challenger | None = None
+) -> Detector:
     """Return the pipeline's later steps.
 
     Args:
         settings: limits.
         judge: the model with its thresholds.
         decoders: how to read each source; None for calls in wire form.
+        challenger: a model that judges beside it.
 
     Raises:
         SettingsError: the frozen degree table can't be read.
     """
-    return Detector(decoders, judge=judge, **_limits(settings))
+    return Detector(decoders, judge=judge, challenger=challenger, **_limits(settings))
 
 
 def _limits(settings: Settings) -> dict[str, Any]:

@@ -3,18 +3,22 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from featurizer.calls import ApiCall
 from featurizer.features import FeatureVector, Occasion
 from featurizer.sessions import Outcome, Session, SessionWindows
-from scorer.alerts import Alert, AlertHistory, Decision
+from scorer.alerts import Alert, AlertHistory, AlertKind, Decision, Severity
 from scorer.verdicts import Verdict
 from stream.adapters import Decoded
 from stream.dead_letters import DeadLetter, Reason
 from stream.records import Record, TopicPartition
 from stream.wire import Outgoing
+
+if TYPE_CHECKING:
+    from scorer.challenger import WouldBeAlerts
 
 Decode = Callable[[bytes | None], Decoded]
 
@@ -62,6 +66,7 @@ class PartitionState:
         marks: decisions made since the last checkpoint.
         table_form: the degree table as last made durable, encoded.
         checkpointed: position of the last checkpoint; -1 before the first.
+        would_be: what a challenger would have alerted; no part of what is durable.
     """
 
     __slots__ = (
@@ -76,6 +81,7 @@ class PartitionState:
         "table",
         "table_form",
         "windows",
+        "would_be",
     )
 
     def __init__(
@@ -92,6 +98,7 @@ class PartitionState:
         self.marks: dict[MarkKey, Mark] = {}
         self.table_form = b""
         self.checkpointed = -1
+        self.would_be: WouldBeAlerts | None = None
 
 
 @dataclass(slots=True)
@@ -137,6 +144,8 @@ class Batch:
         samples: vectors taken, in log order.
         verdicts: one per sample.
         alerts: alerts raised.
+        challenger_verdicts: the challenger's, one per sample; empty without one.
+        challenger_alerts: kind and severity of those that the challenger would have raised.
         dead_letters: records, or parts, that went no further.
         marks: decisions that the partitions' state rests on, made in this batch.
         moved: idle partitions whose clocks the wall clock has moved.
@@ -154,6 +163,8 @@ class Batch:
     samples: list[Sample] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
+    challenger_verdicts: list[Verdict] = field(default_factory=list)
+    challenger_alerts: list[tuple[AlertKind, Severity]] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     marks: list[tuple[PartitionState, Mark]] = field(default_factory=list)
     moved: list[TopicPartition] = field(default_factory=list)

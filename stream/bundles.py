@@ -1,6 +1,8 @@
 """Where model bundles lie: shipped with gatewatch by name, in a folder, or in one zip file."""
 
+import ctypes
 import io
+import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -17,6 +19,8 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 """Greatest file read from a bundle; a model of 250 trees is under one megabyte."""
 MAX_BUNDLE_BYTES = 256 * 1024 * 1024
 
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 ReadFile = Callable[[str, int], bytes | None]
@@ -63,8 +67,9 @@ def read_bundle(name_or_path: str | Path, schema: FeatureSchema) -> ModelBundle:
 def write_bundle(path: str | Path, files: Mapping[str, bytes]) -> None:
     """Write a bundle so that a reader sees all of it or none.
 
-    It is written beside its place and then renamed. A bundle that is there already is replaced: a zip file in one
-    step, a folder in two (for a moment there is none), and the old one is put back if the second fails.
+    It is written beside its place and then renamed. A bundle that is there already is replaced in one step; a folder
+    on a file system that can't swap two names (NFS) in two: for a moment there is none, and the old one is put back if
+    the second fails.
 
     Args:
         path: a folder, or a file ending in ``.zip``.
@@ -199,6 +204,8 @@ def _write_folder(target: Path, scratch: Path, files: Mapping[str, bytes]) -> No
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     if target.exists():
+        if _swapped(fresh, target):
+            return
         target.rename(old)
     try:
         fresh.rename(target)
@@ -206,3 +213,12 @@ def _write_folder(target: Path, scratch: Path, files: Mapping[str, bytes]) -> No
         with suppress(FileNotFoundError):
             old.rename(target)
         raise
+
+
+def _swapped(one: Path, other: Path) -> bool:
+    """Let two paths change places in one step; return whether the system can (Linux: renameat2(2))."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    if rename is None:
+        return False
+    here = ctypes.c_int(_AT_FDCWD)
+    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), ctypes.c_uint(_RENAME_EXCHANGE)) == 0)

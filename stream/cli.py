@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Entry] = {
         "stream.commands.simulate", "simulate", "Write simulated traffic with attacks to a topic or file."
     ),
     "train": Entry("stream.commands.train", "train", "Train a model bundle."),
+    "promote": Entry("stream.commands.promote", "promote", "Put the challenger's model in place of the champion's."),
     "topics": Entry("stream.commands.topics", "app", "Make or check the Kafka topics."),
     "dead-letters": Entry("stream.commands.dead_letters", "app", "Look at dead letters, or feed them back."),
     "state": Entry("stream.commands.state", "app", "Show, reset or migrate the durable state."),

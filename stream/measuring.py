@@ -11,6 +11,7 @@ from scorer.verdicts import Verdict
 from stream.batches import Batch, Sample
 from stream.clock import now_ms
 from stream.cycle import Cycle
+from stream.drift_watch import DriftWatch
 from stream.intake import Intake
 from stream.pipeline import Detector
 from stream.telemetry import SUPPRESSING, Telemetry
@@ -28,11 +29,13 @@ class Recorder:
     Args:
         telemetry: the metrics.
         max_edges: edges that a session can hold, to count those that reached it.
+        drift: measures drift of the vectors; None for a role without a model.
     """
 
-    def __init__(self, telemetry: Telemetry, max_edges: int) -> None:
+    def __init__(self, telemetry: Telemetry, max_edges: int, drift: DriftWatch | None = None) -> None:
         self._telemetry = telemetry
         self._max_edges = max_edges
+        self._drift = drift
 
     def committed(self, cycle: Cycle, seconds: float) -> None:
         """Count a durable cycle.
@@ -65,12 +68,26 @@ class Recorder:
             [(verdict.readiness.value, verdict.anomalous) for verdict in batch.verdicts]
         ).items():
             telemetry.verdicts.labels(readiness, str(anomalous).lower()).inc(count)
+        self._challenger(batch)
+        if self._drift is not None:
+            self._drift.observe(batch)
         for alert in batch.alerts:
             telemetry.alerts.labels(alert.kind, alert.severity).inc()
             if alert.occasion is Occasion.GROWING:
                 # Other alerts wait for a pause or for the end by design: their age says nothing of the worker's speed.
                 telemetry.alert_event_latency.observe((now - alert.position.call_time) / 1000)
                 telemetry.alert_record_latency.observe((now - alert.position.record_time) / 1000)
+
+    def _challenger(self, batch: Batch) -> None:
+        telemetry = self._telemetry
+        if batch.challenger_verdicts:
+            pairs = zip(batch.verdicts, batch.challenger_verdicts, strict=True)
+            for (champion, challenger), count in Counter(
+                (_called(own), _called(other)) for own, other in pairs
+            ).items():
+                telemetry.challenger_verdicts.labels(champion, challenger).inc(count)
+        for kind, severity in batch.challenger_alerts:
+            telemetry.challenger_alerts.labels(kind, severity).inc()
 
     def _vectors(self, samples: Sequence[Sample]) -> None:
         """Count vectors and closed sessions; a metric is touched once a batch, not once a vector."""
@@ -86,6 +103,10 @@ class Recorder:
             if reason is CloseReason.EVICTED:
                 telemetry.evictions.inc(count)
         telemetry.caps_reached.labels("max_edges").inc(sum(own.n_edges >= self._max_edges for own in closed))
+
+
+def _called(verdict: Verdict) -> str:
+    return "anomalous" if verdict.anomalous else "normal"
 
 
 class TimedJudge(Judge):

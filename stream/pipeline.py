@@ -34,6 +34,7 @@ from scorer.alerts import (
 from scorer.judge import Judge
 from scorer.verdicts import Verdict
 from stream.batches import Batch, Decode, Mark, PartitionState, Sample, dead_letter, refusals, rejects_of
+from stream.challenger import Challenger
 from stream.dead_letters import Reason
 from stream.records import EPOCH_2000, Record, TopicPartition
 
@@ -253,12 +254,21 @@ class Detector(Sessionizer):
 
     Args:
         decoders: as for Sessionizer, and so is the rest.
-        judge: the model applied.
+        judge: the model applied, the champion.
+        challenger: a model that judges beside it and never alerts.
     """
 
-    def __init__(self, decoders: Mapping[str, Decode | None], *, judge: Judge, **limits: Any) -> None:
+    def __init__(
+        self,
+        decoders: Mapping[str, Decode | None],
+        *,
+        judge: Judge,
+        challenger: Challenger | None = None,
+        **limits: Any,
+    ) -> None:
         super().__init__(decoders, **limits)
         self.judge = judge
+        self.challenger = challenger
 
     def finish(self, names: Iterable[TopicPartition], reason: CloseReason) -> Batch:
         """Close all sessions of partitions and score them; the degree tables stay."""
@@ -280,6 +290,8 @@ class Detector(Sessionizer):
     def score(self, batch: Batch) -> None:
         """Judge the batch's samples, raise alerts, and retract closed sessions that were alerted from the degrees."""
         batch.verdicts = self.judge.verdicts([sample.vector for sample in batch.samples])
+        if self.challenger is not None:
+            self.challenger.score(batch)
         for sample, verdict in zip(batch.samples, batch.verdicts, strict=True):
             session, state = sample.session, sample.state
             state.history.forget(sample.clock)

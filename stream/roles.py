@@ -205,9 +205,10 @@ class DetectStage:
         topics, created = self._topics, now_ms()
         records = [alert_record(topics.anomalies, alert, created) for alert in batch.alerts]
         if topics.publish_features:
+            trials = batch.challenger_verdicts
             records += [
-                vector_record(topics.features, sample.vector, verdict, self._schema)
-                for sample, verdict in zip(batch.samples, batch.verdicts, strict=True)
+                vector_record(topics.features, sample.vector, verdict, self._schema, trials[at] if trials else None)
+                for at, (sample, verdict) in enumerate(zip(batch.samples, batch.verdicts, strict=True))
             ]
         records += [dead_letter_record(topics.dead_letters, letter) for letter in batch.dead_letters]
         records += [mark_record(state, mark, topics.state) for state, mark in batch.marks]

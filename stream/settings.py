@@ -11,7 +11,14 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 
 from stream.errors import SettingsError
 from stream.sections.dead_letters import DeadLettersSettings
-from stream.sections.detection import AlertsSettings, DegreesSettings, ModelSettings, RoutesSettings, SessionsSettings
+from stream.sections.detection import (
+    AlertsSettings,
+    DegreesSettings,
+    DriftSettings,
+    ModelSettings,
+    RoutesSettings,
+    SessionsSettings,
+)
 from stream.sections.fields import read_text, setting
 from stream.sections.kafka import DeliverySettings, InputSettings, KafkaSettings, StateSettings, TopicsSettings
 from stream.sections.operation import LogSettings, WebSettings
@@ -47,6 +54,9 @@ class Settings(BaseSettings):
     degrees: DegreesSettings = setting(DegreesSettings(), "table", "The global degree tables.")
     routes: RoutesSettings = setting(RoutesSettings(), "table", "Which paths are one endpoint.")
     model: ModelSettings = setting(ModelSettings(), "table", "The model bundle and its thresholds.")
+    drift: DriftSettings = setting(
+        DriftSettings(), "table", "When live vectors count as differently distributed from the training's."
+    )
     alerts: AlertsSettings = setting(AlertsSettings(), "table", "What becomes an alert, and what it says.")
     delivery: DeliverySettings = setting(
         DeliverySettings(), "table", "What is guaranteed, and how often it is paid for."

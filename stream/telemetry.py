@@ -206,6 +206,46 @@ class Telemetry:
         "Reloads of the model asked for by SIGHUP; a refused one leaves the model at work.",
         Label("result", ("done", "refused")),
     )
+    challenger_info = gauge(
+        "gatewatch_challenger_info",
+        "1",
+        "The model that judges beside the one in use (model.challenger).",
+        Label("uid"),
+        Label("name"),
+        Label("trained_on"),
+    )
+    challenger_verdicts = counter(
+        "gatewatch_challenger_verdicts",
+        "verdicts",
+        "Vectors that the challenger judged too, by whether each model called them anomalous; they disagree where the "
+        "labels differ.",
+        Label("champion", ("anomalous", "normal")),
+        Label("challenger", ("anomalous", "normal")),
+    )
+    challenger_alerts = counter(
+        "gatewatch_challenger_alerts",
+        "alerts",
+        "Alerts that the challenger would have raised in place of the model in use; beside gatewatch_alerts_total.",
+        _KIND,
+        Label("severity", Severity),
+    )
+    drift_psi = gauge(
+        "gatewatch_drift_psi",
+        "PSI",
+        "Population stability index of a feature, or of the score, over this worker's latest vectors against the "
+        "model's benign training rows; none until there are drift.minimum_vectors.",
+        Label("variable"),
+    )
+    drift_raised = gauge(
+        "gatewatch_drift_raised",
+        "0 or 1",
+        "Whether drift of a feature, or of the score, is raised: it was above drift.raise_above, and not yet below "
+        "drift.clear_below.",
+        Label("variable"),
+    )
+    drift_vectors = gauge(
+        "gatewatch_drift_window_vectors", "vectors", "Vectors in the window that drift is measured over."
+    )
     build_info = gauge("gatewatch_build_info", "1", "The program.", Label("version"), Label("python"))
     web_requests = counter(
         "gatewatch_web_requests", "requests", "Requests to the web server.", Label("route"), Label("status_code")
@@ -228,6 +268,11 @@ class Telemetry:
         """
         self.model_info.clear()
         self.model_info.labels(uid, name, schema, trained_on[:80]).set(1)
+
+    def challenger(self, uid: str, name: str, trained_on: str) -> None:
+        """Say which model judges beside the one in use; the one named before is forgotten."""
+        self.challenger_info.clear()
+        self.challenger_info.labels(uid, name, trained_on[:80]).set(1)
 
 
 METRICS = declared(Telemetry)

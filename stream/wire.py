@@ -44,7 +44,8 @@ class Outgoing(NamedTuple):
 class FeatureRecord(msgspec.Struct, frozen=True):
     """A record of the ``features`` topic: a vector by feature name, and what the model said of it.
 
-    Attributes are those of FeatureVector and Verdict; ``features`` holds null where a value is missing.
+    Attributes are those of FeatureVector and Verdict; ``features`` holds null where a value is missing. ``challenger``
+    is the verdict of the model at trial, absent when there is none.
     """
 
     session_id: str
@@ -58,6 +59,7 @@ class FeatureRecord(msgspec.Struct, frozen=True):
     total_edges: int
     features: dict[str, float | None]
     verdict: Verdict | None = None
+    challenger: Verdict | msgspec.UnsetType = msgspec.UNSET
 
 
 _encoder = msgspec.json.Encoder()
@@ -91,8 +93,14 @@ def client_of(key: bytes) -> str:
     return key.decode("utf-8", "surrogatepass")
 
 
-def vector_record(topic: str, vector: FeatureVector, verdict: Verdict | None, schema: FeatureSchema) -> Outgoing:
-    """Return a vector and its verdict for the topic of features."""
+def vector_record(
+    topic: str,
+    vector: FeatureVector,
+    verdict: Verdict | None,
+    schema: FeatureSchema,
+    challenger: Verdict | None = None,
+) -> Outgoing:
+    """Return a vector and its verdicts for the topic of features."""
     record = FeatureRecord(
         session_id=vector.session_id,
         client=vector.client,
@@ -105,6 +113,7 @@ def vector_record(topic: str, vector: FeatureVector, verdict: Verdict | None, sc
         total_edges=vector.total_edges,
         features=dict(zip(schema.names, vector.values, strict=True)),  # NaN is null in JSON
         verdict=verdict,
+        challenger=msgspec.UNSET if challenger is None else challenger,
     )
     return Outgoing(topic, client_key(vector.client), _encoder.encode(record), headers=JSON_HEADERS)
 

@@ -60,8 +60,14 @@ class Worker:
         return sum(sum(leg.intake.lags().values()) for leg in self.legs)
 
 
-def assemble(settings: Settings, model: ModelBundle, role: Role) -> Worker:
+def assemble(settings: Settings, model: ModelBundle, role: Role, challenger: ModelBundle | None = None) -> Worker:
     """Return a worker; nothing runs and nothing is connected yet.
+
+    Args:
+        settings: of everything.
+        model: the model in use.
+        role: what the worker does.
+        challenger: a model that judges beside it.
 
     Raises:
         SettingsError: settings that only show to be wrong in use.
@@ -70,8 +76,10 @@ def assemble(settings: Settings, model: ModelBundle, role: Role) -> Worker:
     manifest = model.manifest
     telemetry.model(model.uid, manifest.name, manifest.schema_name, manifest.trained_on)
     app = create_app(settings)
-    legs = add_legs(app, settings, model, role, telemetry)
+    legs = add_legs(app, settings, model, role, telemetry, challenger=challenger)
     detector = _detector_of(legs)
+    if challenger is not None and detector is not None:
+        telemetry.challenger(challenger.uid, challenger.manifest.name, challenger.manifest.trained_on)
     gauges = StateGauges(telemetry, app.intakes, detector)
     site = Site(
         settings.web,

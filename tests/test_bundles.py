@@ -213,10 +213,38 @@ def test_a_rename_that_fails_puts_the_old_folder_back(tmp_path: Path, monkeypatc
         return rename(path, target)
 
     with monkeypatch.context() as patch:
+        patch.setattr(stream.bundles, "_swapped", lambda *_: False)
         patch.setattr(Path, "rename", refuse)
         with pytest.raises(BundleError, match="Permission denied"):
             write_bundle(tmp_path / "model", make_bundle("second").to_files())
     assert read_bundle(tmp_path / "model", SCHEMA).manifest.name == "first"
+
+
+def test_a_folder_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that starts just then finds the one bundle or the other."""
+    write_bundle(tmp_path / "model", make_bundle("first").to_files())
+    swapped, seen = stream.bundles._swapped, []
+
+    def watch(one: Path, other: Path) -> bool:
+        seen.append(read_bundle(tmp_path / "model", SCHEMA).manifest.name)
+        done = swapped(one, other)
+        seen.append(read_bundle(tmp_path / "model", SCHEMA).manifest.name)
+        return done
+
+    def refuse(*_: Path) -> None:
+        raise AssertionError("a second step")
+
+    monkeypatch.setattr(stream.bundles, "_swapped", watch)
+    monkeypatch.setattr(Path, "rename", refuse)
+    write_bundle(tmp_path / "model", make_bundle("second").to_files())
+    assert seen == ["first", "second"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_names_are_swapped_only_if_both_are_there(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    assert not stream.bundles._swapped(tmp_path / "one", tmp_path / "absent")
+    assert (tmp_path / "one").is_dir()
 
 
 def test_a_relative_path_is_written_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

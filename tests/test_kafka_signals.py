@@ -8,7 +8,7 @@ import pytest
 
 from stream.bundles import write_bundle
 from tests.kafka_fixture import Kafka
-from tests.kafka_workers import PATIENCE_S, Gatewatch, wait_for
+from tests.kafka_workers import LIVELY, PATIENCE_S, Gatewatch, Load, wait_for
 from tests.model_factory import make_bundle
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -73,4 +73,29 @@ def test_sighup_reloads_the_model_and_a_broken_one_changes_nothing(kafka: Kafka,
         worker.process.send_signal(signal.SIGHUP)
         wait_for(lambda: worker.metric("gatewatch_model_reloads_total", result="refused") == 1, "a refusal")
         assert worker.metric("gatewatch_model_info", uid=other.uid) == 1
+        assert worker.stop() == 0
+
+
+def test_a_challenger_is_tried_on_live_traffic_and_promoted(kafka: Kafka, tmp_path: Path) -> None:
+    """The champion calls nothing anomalous and the challenger everything, until it is the champion."""
+    champion, trial = (make_bundle(threshold_open=limit, threshold_closed=limit) for limit in (1.0, 0.0))
+    for name, bundle in (("model", champion), ("trial", trial)):
+        write_bundle(tmp_path / name, bundle.to_files())
+    paths = {"model.bundle": str(tmp_path / "model"), "model.challenger": str(tmp_path / "trial")}
+    gatewatch = Gatewatch(kafka, tmp_path, {**LIVELY, **paths, "model.minimum_edges": 0, "drift.minimum_vectors": 2})
+    gatewatch.create_topics()
+    with gatewatch.worker("detect") as worker, Load(gatewatch.producer(), gatewatch.api_calls, rate=300, keyed=True):
+        worker.wait_ready()
+        wait_for(lambda: len(gatewatch.documents(gatewatch.features)) > 20, "verdicts")
+        assert worker.metric("gatewatch_challenger_verdicts_total", champion="normal", challenger="anomalous") > 0
+        assert worker.metric("gatewatch_alerts_total") == 0
+        assert worker.metric("gatewatch_challenger_alerts_total") > 0
+        assert worker.metric("gatewatch_drift_window_vectors") > 0
+        for own in gatewatch.documents(gatewatch.features):
+            assert (own["verdict"]["model"], own["challenger"]["model"]) == (champion.uid, trial.uid)
+        code, _, err = gatewatch.command("promote")
+        assert code == 0, err
+        worker.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: worker.metric("gatewatch_model_info", uid=trial.uid) == 1, "the promoted model")
+        wait_for(lambda: len(gatewatch.read(gatewatch.anomalies)) > 0, "its alerts")
         assert worker.stop() == 0

@@ -6,7 +6,9 @@ import msgspec
 
 from featurizer.degrees import DegreeSnapshot
 from featurizer.features import ACCESS_BEHAVIOUR_V1
+from scorer.alerts import AlertPolicy
 from stream.batches import Batch
+from stream.challenger import Challenger
 from stream.checkpoints import Restoration, Snapshot, restore_sessions
 from stream.clock import now_ms
 from stream.dead_letter_limit import DeadLetterPolicy, DeadLetterWindow
@@ -15,7 +17,7 @@ from stream.records import TopicPartition
 from stream.roles import DetectStage, NormaliseStage
 from stream.sections.kafka import TopicsSettings
 from stream.wire import Outgoing, decode_vector
-from tests.records import CALLS, LOGS, NOW, OTHER, SESSIONS, Made, call_record, decode_words, detect_stage
+from tests.records import CALLS, LOGS, NOW, OTHER, SESSIONS, Made, call_record, decode_words, detect_stage, plain_judge
 
 TOPICS = TopicsSettings()
 
@@ -82,6 +84,16 @@ def test_detecting_writes_alerts_vectors_and_dead_letters() -> None:
     records = stage.encode(batch)
     assert [own.topic for own in records] == [TOPICS.anomalies, TOPICS.features, TOPICS.dead_letters, TOPICS.state]
     assert repr(decode_vector(records[1].value or b"", ACCESS_BEHAVIOUR_V1)) == repr(batch.samples[0].vector)
+
+
+def test_a_challenger_s_verdict_goes_with_the_vector_s() -> None:
+    stage = detecting()
+    stage.detector.challenger = Challenger(plain_judge(threshold_open=0.9), AlertPolicy())
+    batch = scored(stage)
+    (record,) = [own for own in stage.encode(batch) if own.topic == TOPICS.features]
+    content = msgspec.json.decode(record.value or b"")
+    assert content["challenger"] == msgspec.to_builtins(batch.challenger_verdicts[0])
+    assert (content["verdict"]["threshold"], content["challenger"]["threshold"]) == (0.3, 0.9)
 
 
 def test_vectors_are_written_only_if_they_are_wanted() -> None:

@@ -150,6 +150,8 @@ def test_text_that_is_nearly_json_names_the_field(monkeypatch: pytest.MonkeyPatc
         ({"inputs": []}, "name at least one topic"),
         ({"alerts.severity.medium": 0.99}, "must not descend"),
         ({"sessions.quiet_s": 1800}, "quiet_s (1800) must be less than gap_s (1800)"),
+        ({"drift.clear_below": 0.5}, "clear_below (0.5) must not be above raise_above (0.25)"),
+        ({"drift.window_vectors": 500}, "minimum_vectors must not be more than window_vectors"),
         ({"sessions.gap_s": float("inf")}, "sessions.gap_s"),
         ({"topics.anomalies": "no spaces"}, "topics.anomalies"),
     ],

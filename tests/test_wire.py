@@ -146,6 +146,23 @@ class TestVectors:
         assert (content["features"]["n_connections"], content["occasion"]) == (12.0, "growing")
         assert content["verdict"]["readiness"] == "ready"
 
+    def test_a_challenger_s_verdict_is_a_field_of_its_own(self) -> None:
+        trial = msgspec.structs.replace(VERDICT, model="trial-0123456789ab", score=0.25)
+        record = vector_record("features", VECTOR, VERDICT, SCHEMA, trial)
+        content = strict_json(record.value or b"")
+        assert (content["challenger"]["model"], content["challenger"]["score"]) == ("trial-0123456789ab", 0.25)
+        assert (
+            content["verdict"]
+            == strict_json(vector_record("features", VECTOR, VERDICT, SCHEMA).value or b"")["verdict"]
+        )
+        assert msgspec.json.decode(record.value or b"", type=FeatureRecord).challenger == trial
+        assert repr(decode_vector(record.value or b"", SCHEMA)) == repr(VECTOR)
+
+    def test_without_a_challenger_the_field_is_absent(self) -> None:
+        record = vector_record("features", VECTOR, VERDICT, SCHEMA)
+        assert "challenger" not in strict_json(record.value or b"")
+        assert msgspec.json.decode(record.value or b"", type=FeatureRecord).challenger is msgspec.UNSET
+
     def test_a_reader_is_told_that_it_is_json(self) -> None:
         assert ("content-type", "application/json") in vector_record("features", VECTOR, None, SCHEMA).headers
 

@@ -35,7 +35,7 @@ def show(config: ConfigFlag = None, assign: AssignFlag = None, *, json: JsonFlag
 
 @app.command()
 def check(config: ConfigFlag = None, assign: AssignFlag = None, *, json: JsonFlag = False) -> None:
-    """Check the settings, the librdkafka properties, the files named and the model bundle; exit code 2 if wrong."""
+    """Check the settings, the librdkafka properties, the files named and the model bundles; exit code 2 if wrong."""
     found = problems(config, assign)
     if json:
         print_json({"valid": not found, "problems": found})
@@ -61,6 +61,7 @@ def problems(config: Path | None, assign: list[str] | None) -> list[str]:
         lambda: assembly.route_templates(settings),
         lambda: assembly.frozen_degrees(settings.degrees.frozen),
         lambda: assembly.model_bundle(settings),
+        lambda: assembly.challenger_bundle(settings),
     )
     return [problem for trial in trials for problem in complaints(trial)]
 

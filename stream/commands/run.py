@@ -63,7 +63,10 @@ def run(  # noqa: PLR0913 -- one parameter per flag
     require_topics(settings, role.parts)
     model = assembly.model_bundle(settings)
     log.info("model", uid=model.uid, trained_on=model.manifest.trained_on)
-    worker = assemble(settings, model, role)
+    challenger = assembly.challenger_bundle(settings)
+    if challenger is not None:
+        log.info("challenger", uid=challenger.uid, trained_on=challenger.manifest.trained_on)
+    worker = assemble(settings, model, role, challenger)
     if code := run_until_stopped(worker):
         raise worker.explanation or CommandError(
             "the worker stopped on an error", "the log above says which", exit_code=code

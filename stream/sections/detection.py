@@ -128,6 +128,13 @@ class ModelSettings(Section):
         "trained on a public table; train your own for your traffic.",
         min_length=1,
     )
+    challenger: str | None = setting(
+        None,
+        "name or path",
+        "A second bundle that judges the same vectors and never alerts: its scores are on the topic features, its "
+        "verdicts in the metrics. Thresholds and minimum_edges set here hold for both.",
+        min_length=1,
+    )
     minimum_edges: int | None = setting(
         None,
         "edges",
@@ -140,6 +147,44 @@ class ModelSettings(Section):
     threshold_closed: float | None = setting(
         None, "score, 0 to 1", "Score from which a closed session alerts. Unset: the bundle's.", ge=0, le=1
     )
+
+
+class DriftSettings(Section):
+    """When live vectors count as differently distributed from the training's."""
+
+    window_vectors: int = setting(
+        100_000,
+        "vectors",
+        "Drift is measured over at most so many of a worker's latest vectors, so that a change on a busy API shows "
+        "within minutes.",
+        ge=1,
+    )
+    window_s: float = setting(
+        86_400.0,
+        "s, event time",
+        "Older vectors no longer count. A day, since a night differs from a day without any drift.",
+        gt=0,
+    )
+    minimum_vectors: int = setting(
+        1000,
+        "vectors",
+        "With fewer in the window drift is neither raised nor cleared: chance alone would reach the limits.",
+        ge=1,
+    )
+    raise_above: float = setting(
+        0.25, "PSI", "Drift of a feature, or of the score, is raised above this; 0.25 is the usual figure.", gt=0
+    )
+    clear_below: float = setting(
+        0.1, "PSI", "Raised drift is cleared below this: one limit for both would flicker.", ge=0
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.clear_below > self.raise_above:
+            raise ValueError(f"clear_below ({self.clear_below:g}) must not be above raise_above ({self.raise_above:g})")
+        if self.minimum_vectors > self.window_vectors:
+            raise ValueError("minimum_vectors must not be more than window_vectors")
+        return self
 
 
 class SeveritySettings(Section):
