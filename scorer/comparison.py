@@ -22,6 +22,9 @@ from scorer.examples import Labels
 from scorer.recording import Recording
 from scorer.thresholds import within_budget
 
+MODEL = "model"
+BY_BUDGET = "by the budget"
+
 
 class Contender(NamedTuple):
     """A detector to compare.
@@ -82,11 +85,15 @@ class Comparison(msgspec.Struct, frozen=True):
 Advance = Callable[[str], None]
 
 
+def half_way(recording: Recording) -> int:
+    """Return the event time before which half of the sessions judged start, epoch milliseconds."""
+    return int(np.median(recording.vectors.start[recording.judged]))
+
+
 def halves(recording: Recording) -> tuple[Labels, Labels]:
-    """Return the sessions judged that start in the first half of them, and those that start later."""
-    judged = recording.judged
-    first = recording.vectors.start < np.median(recording.vectors.start[judged])
-    return judged & first, judged & ~first
+    """Return the sessions judged that start before half way, and those that start later."""
+    first = recording.vectors.start < half_way(recording)
+    return recording.judged & first, recording.judged & ~first
 
 
 def compare(recording: Recording, budget: float | None, seed: int, advance: Advance = lambda _: None) -> Comparison:
@@ -106,7 +113,7 @@ def compare(recording: Recording, budget: float | None, seed: int, advance: Adva
     for part in (training, test):
         if not (part & attacked).any() or not (part & ~attacked).any():
             raise ValueError("each half of the log needs attacked and benign sessions to compare detectors by")
-    model = Contender("model", "the bundle evaluated", "", model_scores(recording))
+    model = Contender(MODEL, "the bundle evaluated", "", model_scores(recording))
     alerting = recording.alerting[model.scored.rows]
     if budget is None:
         budget = 1000 * Detection(*_part(model.scored, training, alerting)).false_alerts.value
@@ -117,7 +124,7 @@ def compare(recording: Recording, budget: float | None, seed: int, advance: Adva
         scored = contender.scored.of(test)
         ranked = ranking_of(scored, seed)
         benign = contender.scored.of(training & ~attacked).greatest()
-        thresholds = {"by the budget": within_budget(benign[~np.isnan(benign)], budget)}
+        thresholds = {BY_BUDGET: within_budget(benign[~np.isnan(benign)], budget)}
         if contender.rule_of_thumb is not None:
             thresholds["rule of thumb"] = contender.rule_of_thumb
         for chosen, threshold in thresholds.items():
@@ -131,9 +138,7 @@ def _part(scored: Scored, sessions: Labels, alerting: Labels) -> tuple[Scored, L
     return scored.of(sessions), alerting[sessions[scored.moments.session[scored.rows]]]
 
 
-def _result(
-    contender: Contender, threshold: float | None, chosen: str, detected: Detected, ranked: Ranked
-) -> Compared:
+def _result(contender: Contender, threshold: float | None, chosen: str, detected: Detected, ranked: Ranked) -> Compared:
     return Compared(contender.name, contender.how, contender.source, threshold, chosen, detected, ranked)
 
 

@@ -112,6 +112,11 @@ class Detection:
         self._judged = Judged(scored.moments, scored.rows, alerting)
 
     @property
+    def found(self) -> Share:
+        """Attacked sessions found."""
+        return self._judged.share(self._judged.first >= 0, self._scored.moments.attacked)
+
+    @property
     def false_alerts(self) -> Share:
         """Benign sessions with an alert."""
         return self._judged.share(self._judged.any_alert, ~self._scored.moments.attacked)

@@ -3,15 +3,15 @@
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from featurizer.calls import ApiCall
 from featurizer.degrees import DegreeSnapshot
-from featurizer.features import FeatureVector
 from featurizer.sessions import Outcome
 from scorer.bundle import ModelBundle
-from scorer.labelling import AttackLabel, label_vectors
+from scorer.labelling import AttackLabel, LabelledVectors, label_vectors
 from scorer.recording import Calls, Recording
 from scorer.verdicts import Readiness, Verdict
 from stream.adapters import Decoded
@@ -21,6 +21,9 @@ from stream.errors import CommandError
 from stream.records import REPLAY
 from stream.replay import Progress, Replay
 from stream.settings import Settings
+
+if TYPE_CHECKING:
+    from featurizer.features import FeatureVector
 
 Change = Callable[[ApiCall], Iterable[ApiCall]]
 """What becomes of a call of the log: itself, others, none."""
@@ -51,11 +54,11 @@ class Recorder(Replay):
         self._vectors: list[FeatureVector] = []
         self._verdicts: list[Verdict] = []
         self._clock = array("q")
+        self._places = array("q")  # of each vector's session, in the order of the sessions' first calls
         self._raised: list[str] = []
-        self._keys: dict[SessionKey, int] = {}
-        self._opened, self._time, self._endpoint = array("q"), array("q"), array("q")
+        self._sessions: dict[SessionKey, int] = {}
+        self._session, self._time, self._endpoint = array("q"), array("q"), array("q")
         self._endpoints: dict[str, int] = {}
-        self._ids: dict[str, int] = {}
 
     def record(
         self, files: Iterable[Path], labels: Sequence[AttackLabel], progress: Progress = lambda _: None
@@ -72,37 +75,35 @@ class Recorder(Replay):
             vectors = label_vectors(self._vectors, labels, SCHEMA)
         except ValueError as error:
             raise CommandError(f"--calls: {error}", "gatewatch replay shows what is wrong with the lines") from error
-        clients = {}
-        numbers = {}
+        return self._recording(vectors), self.degrees
+
+    def _recording(self, vectors: LabelledVectors) -> Recording:
+        session = np.empty(len(self._sessions), dtype=np.intp)
+        session[np.array(self._places)] = vectors.session
+        numbers, clients = {}, {}
         for vector, number in zip(self._vectors, vectors.session.tolist(), strict=True):
-            clients[number] = vector.client
-            numbers[vector.session_id] = number
-        opened = np.empty(len(self._keys), dtype=np.intp)
-        for session_id, key in self._ids.items():
-            opened[key] = numbers[session_id]
-        recording = Recording(
+            numbers[vector.session_id], clients[number] = number, vector.client
+        return Recording(
             vectors=vectors,
             scores=np.array([verdict.score for verdict in self._verdicts]),
             alerting=np.array([verdict.anomalous for verdict in self._verdicts]),
             ready=np.array([verdict.readiness is Readiness.READY for verdict in self._verdicts]),
             clock=np.array(self._clock, dtype=np.int64),
-            raised=np.array([numbers[session_id] for session_id in self._raised], dtype=np.intp),
+            raised=np.array([numbers[alerted] for alerted in self._raised], dtype=np.intp),
             clients=tuple(clients[number] for number in range(len(clients))),
             calls=Calls(
-                session=opened[np.array(self._opened, dtype=np.intp)],
+                session=session[np.array(self._session, dtype=np.intp)],
                 time=np.array(self._time, dtype=np.int64),
                 endpoint=np.array(self._endpoint, dtype=np.intp),
                 endpoints=tuple(self._endpoints),
             ),
         )
-        return recording, self.degrees
 
     def _record(self, call: ApiCall, arrival: int, offset: int) -> Outcome:
         outcome = self._observe(call, arrival, offset)
         if outcome is Outcome.IN_SESSION:
             session = self._windows.open[call.client]
-            key = (session.offset, session.ordinal)
-            self._opened.append(self._keys.setdefault(key, len(self._keys)))
+            self._session.append(self._sessions.setdefault((session.offset, session.ordinal), len(self._sessions)))
             self._time.append(call.time)
             self._endpoint.append(self._endpoints.setdefault(call.endpoint, len(self._endpoints)))
         return outcome
@@ -111,7 +112,7 @@ class Recorder(Replay):
         for sample in batch.samples:
             self._vectors.append(sample.vector)
             self._clock.append(sample.clock)
-            self._ids[sample.vector.session_id] = self._keys[sample.session.offset, sample.session.ordinal]
+            self._places.append(self._sessions[sample.session.offset, sample.session.ordinal])
         self._verdicts += batch.verdicts
         self._raised += [alert.session_id for alert in batch.alerts]
 

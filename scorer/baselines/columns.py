@@ -5,23 +5,23 @@ import numpy as np
 from featurizer.features import Matrix
 
 
-def unit_ranks(values: Matrix, training: Matrix) -> Matrix:
-    """Return each value's rank among the training values of its column: the share below, ties half; NaN stays NaN.
+def unit_range(values: Matrix, training: Matrix) -> Matrix:
+    """Scale each column to 0 to 1: from the 1 % to the 99 % quantile of the training values; NaN stays NaN.
 
-    Features have long tails. Scaled between least and greatest value, nearly all of them would fall into one cut.
+    Values beyond become 0 and 1. Features have long tails: between the least and the greatest value, nearly all
+    would fall into one cut of a tree.
 
     Args:
         values: shape (n, f).
         training: shape (m, f).
     """
-    ranks = np.full(values.shape, np.nan)
+    scaled = np.full(values.shape, np.nan)
     for number in range(values.shape[1]):
-        column = values[:, number]
-        known = ~np.isnan(column)
-        ordered = np.sort(training[:, number][~np.isnan(training[:, number])])
-        below = np.searchsorted(ordered, column[known]) + np.searchsorted(ordered, column[known], "right")
-        ranks[known, number] = below / max(2 * len(ordered), 1)
-    return ranks
+        known = training[:, number][~np.isnan(training[:, number])]
+        if len(known):
+            low, high = np.quantile(known, (0.01, 0.99))
+            scaled[:, number] = np.clip((values[:, number] - low) / ((high - low) or 1.0), 0, 1)
+    return scaled
 
 
 def without_gaps(values: Matrix, training: Matrix) -> Matrix:

@@ -4,12 +4,13 @@ S. C. Tan, K. M. Ting, T. F. Liu, Fast Anomaly Detection for Streaming Data, IJC
 trees learn it, as in a stream.
 """
 
-from river.anomaly import HalfSpaceTrees
+from typing import Any
 
 import numpy as np
+from river.anomaly import HalfSpaceTrees
 
 from featurizer.features import Matrix
-from scorer.baselines.columns import unit_ranks
+from scorer.baselines.columns import unit_range
 from scorer.examples import Labels, Scores
 
 TREES = 25
@@ -22,19 +23,16 @@ def half_space_scores(values: Matrix, training: Labels, seed: int = 0) -> Scores
     """Return the anomaly score of each vector, 0 to 1; 0 within the first WINDOW vectors. Shape (n,).
 
     Args:
-        values: features in log order, NaN where missing, shape (n, f); every column becomes ranks, 0 to 1, which is
-            the range that the trees cut. A missing value goes the way most vectors go.
-        training: vectors that the ranks are taken from, shape (n,).
+        values: features in log order, NaN where missing, shape (n, f). Every column is scaled to 0 to 1, the
+            range that the trees cut; a missing value takes the middle.
+        training: vectors that the scale is taken from, shape (n,).
         seed: of the cuts.
     """
-    trees = HalfSpaceTrees(n_trees=TREES, height=HEIGHT, window_size=WINDOW, seed=seed)
-    ranks = unit_ranks(values, values[training])
-    # The trees are cut over the features of the first vector they learn: it has to have all of them.
-    first = {column: 0.5 for column in range(ranks.shape[1])}
-    trees.learn_one(first)
-    scores = np.zeros(len(ranks))
-    for number, row in enumerate(ranks.tolist()):
-        known = {column: value for column, value in enumerate(row) if value == value}
-        scores[number] = trees.score_one(known)
-        trees.learn_one(known)
+    trees: Any = HalfSpaceTrees(n_trees=TREES, height=HEIGHT, window_size=WINDOW, seed=seed)
+    scaled = np.nan_to_num(unit_range(values, values[training]), nan=0.5)
+    scores = np.zeros(len(scaled))
+    for number, row in enumerate(scaled.tolist()):
+        named = dict(enumerate(row))
+        scores[number] = trees.score_one(named)
+        trees.learn_one(named)
     return scores

@@ -42,7 +42,7 @@ def _so_far(session: Indices, flags: Labels) -> Scores:
     total = np.cumsum(flags[order])
     starts = np.flatnonzero(np.diff(session[order], prepend=-1))
     sizes = np.diff(starts, append=len(session))
-    before = np.repeat(total[starts] - flags[order][starts], sizes)
+    before: Indices = np.repeat(total[starts] - flags[order][starts], sizes)
     result = np.empty(len(session))
     result[order] = total - before
     return result
