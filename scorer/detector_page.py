@@ -84,8 +84,8 @@ def _figures(report: DetectorReport) -> str:
         model, *others = (own for own in sorted(equal, key=lambda own: own.name != MODEL))
         best = max(others, key=lambda own: own.detected.found_by_client.value)
         share = 100 * model.detected.found_by_client.value
-        text = f"the best simpler detector, {best.name}, allowed as many false alerts as the model with {share:.0f} %"
-        made.append((f"{100 * best.detected.found_by_client.value:.0f} %", text))
+        text = f"found by the best simpler detector, {best.name}, with the budget of false alerts that the model finds"
+        made.append((f"{100 * best.detected.found_by_client.value:.0f} %", f"{text} {share:.0f} % with"))
     return cards(made)
 
 
@@ -146,7 +146,7 @@ def _split(found: Comparison) -> str:
 
 def _compared(own: Compared) -> list[str]:
     calls = own.detected.overall.calls
-    threshold = "" if own.threshold is None else f"{own.threshold:.3g}, "
+    threshold = "" if own.threshold is None else f"{own.threshold:,.4g}, "
     found, benign = own.detected.found_by_client, own.detected.false_alerts
     return [
         own.name,
@@ -162,17 +162,21 @@ def _compared(own: Compared) -> list[str]:
 def _drift(drift: Sequence[Drifted]) -> str:
     if not drift:
         return ""
-    header = ["change", "attacks found", "false alerts in 1,000", "added sessions that alert"]
+    header = ["change", "attacks found", "false alerts in 1,000", "sessions that turned", "added sessions that alert"]
     rows = [
         [
             own.name,
             _percent(own.found),
             f"{1000 * own.false_alerts.value:.1f} ({_bounds(own.false_alerts, 1000, 1)})",
+            f"{own.turned.hits:,} of {own.turned.of:,}",
             "" if own.added is None else f"{own.added.hits:,} of {own.added.of:,}",
         ]
         for own in drift
     ]
-    text = "Over the sessions that start from half way on. Clients that a change adds are counted by themselves."
+    text = (
+        "Over the sessions that start from half way on. A session turned when it alerts now and did not before, or the "
+        "other way round. Clients that a change adds are counted by themselves."
+    )
     return table(header, rows, {0}) + note(text) + items([f"{own.name}: {own.what}" for own in drift])
 
 

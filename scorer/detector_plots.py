@@ -109,7 +109,8 @@ def _curves(axes: Axes, curves: Mapping[str, Curve], band: str) -> None:
         if name == band:
             axes.fill_between(curve.x, curve.low, curve.high, color=_COLOURS[number], alpha=0.15, linewidth=0)
         axes.plot(curve.x, curve.y, label=name, linewidth=2.2 if name == band else 1.5, **_look(number))
-    axes.legend(frameon=False, fontsize=9, loc="best")
+    if len(curves) > 1:
+        axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.45, -0.17), ncols=3)
     plain(axes)
 
 

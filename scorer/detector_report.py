@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from scorer.bootstrap import Ranked
+from scorer.call_evaluation import Share
 from scorer.comparison import Comparison, compare, model_scores
 from scorer.detection import Detected, Detection, Proportion, ranking_of
 from scorer.evaluation import CALIBRATION_BINS, CalibrationBin, calibration, calibration_error
@@ -79,6 +80,8 @@ class Drifted(msgspec.Struct, frozen=True):
         what: what is done to the log.
         found: attacks found.
         false_alerts: benign sessions of the log's own clients with an alert.
+        turned: sessions of the log's own clients that alert now and did not before, or the other way round; a session
+            is the same when its client and its first call are.
         added: sessions of clients that the change added, with an alert; None when it adds none.
     """
 
@@ -86,6 +89,7 @@ class Drifted(msgspec.Struct, frozen=True):
     what: str
     found: Proportion
     false_alerts: Proportion
+    turned: Proportion
     added: Proportion | None
 
 
@@ -121,8 +125,8 @@ class DetectorReport(msgspec.Struct, frozen=True, kw_only=True):
     drift: list[Drifted]
 
     def document(self) -> dict[str, Any]:
-        """Return the report as plain JSON types."""
-        result: dict[str, Any] = msgspec.to_builtins(self)
+        """Return the report as plain JSON types; what is not a number is None."""
+        result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         return result
 
 
@@ -200,11 +204,14 @@ def complete(recording: Recording) -> Run:
     return recording.vectors.anomalous[rows], recording.scores[rows]
 
 
-def drifted(recording: Recording, name: str, what: str, added: Labels, since: int) -> Drifted:
+def drifted(  # noqa: PLR0913 -- what a change is known by, each named at the call
+    recording: Recording, before: Recording, *, name: str, what: str, added: Labels, since: int
+) -> Drifted:
     """Return what a change to the log did.
 
     Args:
         recording: the changed log.
+        before: the log as it is.
         name: what happens.
         what: what was done to the log.
         added: sessions of clients that the change added, shape (sessions,).
@@ -223,5 +230,21 @@ def drifted(recording: Recording, name: str, what: str, added: Labels, since: in
         what=what,
         found=Proportion.of_share(own.found),
         false_alerts=Proportion.of_share(own.false_alerts),
+        turned=Proportion.of_share(_turned(_alerted(before, since), _alerted(recording, since))),
         added=Proportion.of_share(detection(others).false_alerts) if others.any() else None,
     )
+
+
+def _alerted(recording: Recording, since: int) -> dict[tuple[str, int], bool]:
+    """Return which sessions alert, by client and first call."""
+    scored, start = model_scores(recording), recording.vectors.start.tolist()
+    alerting = np.bincount(scored.moments.session[scored.rows], recording.alerting[scored.rows], len(start)) > 0
+    return {
+        (recording.clients[number], start[number]): bool(alerting[number])
+        for number in np.flatnonzero(recording.judged & (recording.vectors.start >= since)).tolist()
+    }
+
+
+def _turned(before: dict[tuple[str, int], bool], after: dict[tuple[str, int], bool]) -> Share:
+    both = before.keys() & after.keys()
+    return Share(sum(before[session] != after[session] for session in both), len(both))

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from html import escape
 
 _STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;color:#1a1a1a;background:#fff;max-width:66rem;margin:2rem auto;padding:0 1rem}
+body{font:16px/1.5 system-ui,sans-serif;color:#1a1a1a;background:#fff;max-width:72rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem;margin:0}h2{font-size:1.2rem;margin:2.2rem 0 .4rem;border-top:1px solid #ddd;padding-top:1.2rem}
 p,li{max-width:50rem}p{margin:.4rem 0}.quiet{color:#555;font-size:.88rem}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.8rem;margin:1.2rem 0}

@@ -73,7 +73,7 @@ def scenarios(recording: Recording) -> list[Scenario]:
         ),
         Scenario(
             "new endpoint",
-            f"from half way on {RENAMED_SHARE:.0%} of the clients call {name} by a name never seen before",
+            f"from half way on {100 * RENAMED_SHARE:.0f} % of the clients call {name} by a name never seen before",
             lambda: renamed(name, start),
         ),
         Scenario(

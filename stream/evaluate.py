@@ -107,14 +107,18 @@ def drift(
         advance: told which change comes next.
     """
     since = half_way(recording)
-    results = [drifted(recording, "none", "the log as it is", added(recording), since)]
+
+    def of(changed: Recording, name: str, what: str) -> Drifted:
+        return drifted(changed, recording, name=name, what=what, added=added(changed), since=since)
+
+    results = [of(recording, "none", "the log as it is")]
     with tempfile.TemporaryDirectory() as folder:
         for scenario in scenarios(recording):
             advance(scenario.name)
             settings = _settings(log.settings, scenario, degrees, Path(folder))
             change = None if scenario.change is None else scenario.change()
             changed, _ = Recorder(settings, bundle, log.format, change).record(log.calls, log.labels)
-            results.append(drifted(changed, scenario.name, scenario.what, added(changed), since))
+            results.append(of(changed, scenario.name, scenario.what))
     return results
 
 

@@ -31,7 +31,7 @@ def test_curves_are_read_at_the_thresholds_there_are() -> None:
 
     precision = dict(zip(curves.precision_recall.x, curves.precision_recall.y, strict=True))
     found = dict(zip(curves.roc.x, curves.roc.y, strict=True))
-    assert (precision[0.0], precision[0.5], precision[1.0]) == (1.0, 1.0, pytest.approx(2 / 3))
+    assert [precision[recall] for recall in (0.0, 0.5, 1.0)] == pytest.approx([1, 1, 2 / 3])
     assert (found[FALSE_SHARES[0]], found[1.0]) == (0.5, 1.0)
     assert len(precision) == len(RECALLS)
 

@@ -112,9 +112,9 @@ def test_every_threshold_keeps_within_the_budget_on_the_first_half(budget: float
 
     chosen = {own.name: own.threshold for own in comparison.detectors if own.chosen == BY_BUDGET}
     assert list(chosen) == [MODEL, "transition rule", "MIDAS", "half-space trees", "isolation forest"]
-    scores = model_scores(recording).of(benign).greatest()
-    assert chosen[MODEL] is not None
-    assert (scores[benign] >= chosen[MODEL]).sum() <= budget * benign.sum() / 1000
+    scores, threshold = model_scores(recording).of(benign).greatest(), chosen[MODEL]
+    assert threshold is not None
+    assert (scores[benign] >= threshold).sum() <= budget * benign.sum() / 1000
     assert (comparison.training_sessions, comparison.test_sessions) == (training.sum(), test.sum())
 
 
@@ -168,9 +168,24 @@ def test_clients_that_a_change_adds_are_counted_apart() -> None:
         Made("aaaa", 0.9, attack="scan", start=9), Made("ab", closing=0.9, start=9), Made("ab", start=9), Made("ab")
     )
 
-    changed = drifted(recording, "more", "one more client", np.array([False, True, False, False]), since=5000)
+    more = np.array([False, True, False, False])
+    calm = replace(recording, alerting=np.zeros(len(recording.scores), dtype=bool))
+
+    changed = drifted(recording, calm, name="more", what="one more client", added=more, since=5000)
 
     assert changed.added is not None
     assert (changed.found.hits, changed.found.of) == (1, 1)
     assert (changed.false_alerts.hits, changed.false_alerts.of) == (0, 1)
     assert (changed.added.hits, changed.added.of) == (1, 1)
+
+
+def test_sessions_that_turn_are_told_by_client_and_first_call() -> None:
+    before = make_recording(Made("ab", closing=0.9), Made("ab", closing=0.9), Made("ab"), Made("ab"), Made("ab"))
+    after = make_recording(
+        Made("ab"), Made("ab", closing=0.9), Made("ab", closing=0.9), Made("ab"), Made("ab", start=1)
+    )
+    nobody = np.zeros(5, dtype=bool)
+
+    turned = drifted(after, before, name="", what="", added=nobody, since=0).turned
+
+    assert (turned.hits, turned.of) == (2, 4)
