@@ -17,7 +17,7 @@ from scorer.examples import Indices, Scores
 ROWS = 4
 BUCKETS = 4096
 TICK_MS = 60_000
-"""Length of a tick: a minute, as in the paper's intrusion data."""
+"""Length of a tick: a minute. No other was tried."""
 _PRIME = (1 << 31) - 1
 
 
