@@ -17,7 +17,7 @@ from scorer.judge import Judge
 from scorer.labelling import AttackLabel
 from scorer.recording import Recording
 from stream import assembly
-from stream.drift import Scenario, added, scaled, scenarios
+from stream.traffic_changes import Scenario, added, scaled, scenarios
 from stream.errors import CommandError
 from stream.recorder import Recorder
 from stream.replay import Progress

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from featurizer.calls import ApiCall
 from featurizer.degrees import DegreeSnapshot, EndpointDegrees
 from scorer.comparison import half_way
-from stream.drift import ADDED, CROWD, added, crowded, load_tested, renamed, scaled, scenarios
+from stream.traffic_changes import ADDED, CROWD, added, crowded, load_tested, renamed, scaled, scenarios
 from stream.recorder import Change
 from tests.recordings import Made, make_day, make_recording
 
