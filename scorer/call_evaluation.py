@@ -10,7 +10,7 @@ import numpy as np
 from featurizer.features import FeatureSchema
 from scorer.call_recipe import CallOptions, examples_of, preparation, ready, thresholds_of
 from scorer.evaluation import Quality, quality
-from scorer.examples import Indices, Labels, Scores
+from scorer.examples import Indices, Labels
 from scorer.holdout import hold_out
 from scorer.labelling import LabelledVectors
 from scorer.thresholds import Thresholds
@@ -125,7 +125,8 @@ def evaluate_calls(vectors: LabelledVectors, options: CallOptions, schema: Featu
     features = examples_of(vectors, test).features
     scores = predict(fit(prepare(examples), options.recipe, options.seed), features)
     complete = vectors.closed[test]
-    judged = _Judged(vectors, np.flatnonzero(test), scores, thresholds)
+    alerting = scores >= np.where(complete, thresholds.closed, thresholds.open)
+    judged = Judged(vectors, np.flatnonzero(test), alerting)
     kinds = sorted({kind for kind, there in zip(vectors.attacks, judged.there, strict=True) if kind and there})
     attacked = vectors.attacked
     return CallReport(
@@ -142,19 +143,25 @@ def evaluate_calls(vectors: LabelledVectors, options: CallOptions, schema: Featu
     )
 
 
-class _Judged:
-    """Alerts that the scores of some vectors would raise, one entry a session; cooldown left aside.
+class Judged:
+    """Alerts that the verdicts on some vectors would raise, one entry a session; cooldown left aside.
 
     Args:
         vectors: all vectors.
-        rows: positions of those scored, in log order.
-        scores: their scores.
-        thresholds: from which score a vector alerts.
+        rows: positions of those judged, in log order.
+        alerting: which of these alert.
+
+    Attributes:
+        there: sessions of which a vector was judged.
+        any_alert: sessions that raised an alert.
+        early_alert: sessions that raised one while they went on.
+        premature: attacked sessions that raised one before their first hostile call.
+        found_early: sessions that raised one while they went on, once hostile calls were among theirs.
+        first: position of the first alerting vector with a hostile call; -1 where there is none.
     """
 
-    def __init__(self, vectors: LabelledVectors, rows: Indices, scores: Scores, thresholds: Thresholds) -> None:
+    def __init__(self, vectors: LabelledVectors, rows: Indices, alerting: Labels) -> None:
         session, closed = vectors.session[rows], vectors.closed[rows]
-        alerting = scores >= np.where(closed, thresholds.closed, thresholds.open)
         hostile = vectors.anomalous[rows]
         count = len(vectors.attacks)
         self.there = _any(session, np.ones(len(rows), dtype=bool), count)

@@ -10,8 +10,14 @@ from typer.core import TyperCommand, TyperGroup
 from stream.errors import CommandError, ExitCode, SettingsError
 
 DISTRIBUTION = "gatewatch"
-TRAINING_PACKAGES = frozenset({"joblib", "matplotlib", "networkx", "sklearn"})
-"""What only the extra ``train`` installs."""
+EXTRAS: Mapping[str, str] = {
+    "joblib": "train",
+    "matplotlib": "train",
+    "networkx": "train",
+    "sklearn": "train",
+    "river": "evaluate",
+}
+"""Packages that only an extra installs, and which."""
 
 
 class Entry(NamedTuple):
@@ -30,6 +36,9 @@ COMMANDS: Mapping[str, Entry] = {
         "stream.commands.simulate", "simulate", "Write simulated traffic with attacks to a topic or file."
     ),
     "train": Entry("stream.commands.train", "train", "Train a model bundle."),
+    "evaluate": Entry(
+        "stream.commands.evaluate", "evaluate", "Measure a model on labelled call logs, beside simpler detectors."
+    ),
     "promote": Entry("stream.commands.promote", "promote", "Put the challenger's model in place of the champion's."),
     "topics": Entry("stream.commands.topics", "app", "Make or check the Kafka topics."),
     "dead-letters": Entry("stream.commands.dead_letters", "app", "Look at dead letters, or feed them back."),
@@ -128,9 +137,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else ExitCode.OK if done.code is None else ExitCode.FAILURE
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in TRAINING_PACKAGES:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
             raise
-        return _fail([f"this command needs {error.name}"], "install gatewatch with the extra: train", ExitCode.FAILURE)
+        return _fail(
+            [f"this command needs {error.name}"], f"install gatewatch with the extra: {extra}", ExitCode.FAILURE
+        )
     except CommandError as error:
         return _fail([str(error)], error.hint, error.exit_code)
     except SettingsError as error:

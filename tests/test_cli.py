@@ -100,14 +100,15 @@ def test_wrong_settings_are_exit_code_2(monkeypatch: pytest.MonkeyPatch, capsys:
     assert err.startswith("error: first\nerror: second\nnext: ")
 
 
-def test_a_missing_training_package_names_the_extra(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("package", "extra"), [("sklearn.ensemble", "train"), ("river", "evaluate")])
+def test_a_missing_package_names_the_extra_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str, extra: str
 ) -> None:
-    plant(monkeypatch, ModuleNotFoundError("no sklearn", name="sklearn.ensemble"))
+    plant(monkeypatch, ModuleNotFoundError(f"no {package}", name=package))
 
     code, _, err = run(capsys, "fail")
 
-    assert (code, "extra: train" in err) == (1, True)
+    assert (code, f"extra: {extra}" in err) == (1, True)
 
 
 @pytest.mark.parametrize("error", [ModuleNotFoundError("defect", name="strem"), RuntimeError("defect")])
