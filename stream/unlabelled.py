@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from featurizer.calls import ApiCall
 from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector
 from scorer.attacks import Woven, observe, weave
-from scorer.call_recipe import CallOptions, Weaving
+from scorer.call_recipe import CallOptions, Weaving, check_size, ready
 from scorer.contamination import suspects
 from scorer.labelling import LabelledVectors, label_vectors
 from stream.errors import CommandError
@@ -49,12 +49,15 @@ def weave_into(calls: Sequence[ApiCall], settings: Settings, options: CallOption
     """
     try:
         woven, taken, vectors = _weave(calls, settings, options.seed)
-        found = suspects(vectors, contamination, options, ACCESS_BEHAVIOUR_V1) if contamination else []
+        check_size(vectors, ready(vectors))
+        found = suspects(vectors, contamination, options, ACCESS_BEHAVIOUR_V1)
         if len(found):
             kept = without_sessions(calls, _last_vectors(taken, found))
             woven, _, vectors = _weave(kept, settings, options.seed)
     except ValueError as error:
-        raise CommandError(f"--calls: {error}", "gatewatch replay shows what is wrong with the lines") from error
+        raise CommandError(
+            f"--calls: {error}", "give more calls; gatewatch replay shows what becomes of the lines"
+        ) from error
     left_out = {kind.value: reason for kind, reason in woven.left_out.items()}
     weaving = Weaving(attacks=len(woven.labels), left_out=left_out, contamination=contamination, trimmed=len(found))
     return Unlabelled(vectors, weaving)

@@ -46,7 +46,7 @@ def degrees_after(calls: Iterable[ApiCall], isolated: frozenset[str]) -> DegreeS
     return sessionizer.degrees.snapshot()
 
 
-def growing(vectors: Iterable[FeatureVector], clients: Collection[str]) -> dict[str, list[object]]:
+def growing(vectors: Iterable[FeatureVector], clients: Collection[str]) -> dict[str, list[tuple[int, int, str, int]]]:
     """Return what some clients' open sessions measured at 8, 16, 32, … calls: where in the log that is, is fixed."""
     result = defaultdict(list)
     for vector in vectors:

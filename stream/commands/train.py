@@ -92,7 +92,7 @@ ContaminationFlag = Annotated[
         metavar="SHARE",
         min=0.0,
         max=MOST_CONTAMINATION,
-        help="Without --labels: leave out this share of the sessions, the most isolated, as possible attacks. "
+        help="Without --labels: leave out at most this share of the sessions, those that look like hidden attacks. "
         f"[default: {CONTAMINATION}]",
         show_default=False,
     ),
