@@ -15,7 +15,7 @@ from scorer.examples import Indices, Labels, Scores
 from scorer.labelling import LabelledVectors
 from scorer.training import out_of_fold
 
-ISOLATED_SHARE = 0.1
+ISOLATED_SHARE = 0.2
 """Share of the benign sessions, the most isolated, among which hidden attacks are looked for."""
 
 _TREES = 200
@@ -25,11 +25,11 @@ _SUSPECT_SCORE = 0.5
 def suspects(vectors: LabelledVectors, share: float, options: CallOptions, schema: FeatureSchema) -> Indices:
     """Return the benign sessions that are most likely attacks: isolated from the others, and like woven ones.
 
-    Candidates are the tenth of the sessions that an isolation forest tells from the rest most easily (Liu et al., ICDM
+    Candidates are the fifth of the sessions that an isolation forest tells from the rest most easily (Liu et al., ICDM
     2008). Being isolated is not enough: rare kinds of benign clients are, and a hidden attack need not be. So a first
     model is trained on all sessions and the woven attacks, and of the candidates it takes for attacks, each scored out
-    of fold, those with the greatest scores are returned. (In simulated traffic with 37 hidden attacks among 3,700
-    sessions, the 36 most isolated sessions held 6 of them, the 36 found like this 19.)
+    of fold, those with the greatest scores are returned. (Of 37 hidden attacks in simulated traffic of 3,600 benign
+    sessions, 6 were among the 36 most isolated sessions, 24 among the first 36 found like this, and 31 among 72.)
 
     Args:
         vectors: vectors of sessions taken to be benign, and of woven attacks.

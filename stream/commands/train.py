@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 """Names that a manifest may hold."""
-CONTAMINATION, MOST_CONTAMINATION = 0.01, 0.2
+CONTAMINATION, MOST_CONTAMINATION = 0.01, 0.1
 """Share of unlabelled sessions that is taken to be hidden attacks unless told otherwise, and at most."""
 DESCRIPTIONS = {True: "Call logs with labelled attacks.", False: "Call logs without labels."}
 """What calls with and without labels are called unless told otherwise."""
