@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from featurizer.features import FeatureSchema
 from scorer import feature_plots, plots
 from scorer.call_evaluation import CallReport, Detection, Share
-from scorer.call_recipe import COPIES, VARIATION, examples_of, ready
+from scorer.call_recipe import COPIES, VARIATION, Weaving, examples_of, ready
 from scorer.examples import Scores
 from scorer.explanation import contributions
 from scorer.labelling import LabelledVectors
@@ -17,8 +17,14 @@ from scorer.thresholds import sweep
 from scorer.training import Trained
 
 
-def documents(
-    vectors: LabelledVectors, trained: Trained, scores: Scores, report: CallReport, schema: FeatureSchema
+def documents(  # noqa: PLR0913 -- what a card is about
+    vectors: LabelledVectors,
+    trained: Trained,
+    scores: Scores,
+    report: CallReport,
+    schema: FeatureSchema,
+    *,
+    weaving: Weaving | None = None,
 ) -> dict[str, bytes]:
     """Return the card and the plots.
 
@@ -28,6 +34,7 @@ def documents(
         scores: scores out of fold of the vectors that are ``ready``, in order.
         report: quality on held-out sessions.
         schema: features of the vectors.
+        weaving: how the attacks came about, when they were woven in.
     """
     manifest, usable = trained.bundle.manifest, ready(vectors)
     complete = usable & vectors.closed
@@ -47,11 +54,12 @@ def documents(
     sections = [
         ("Intended use", _use(manifest)),
         ("Data", _data(vectors, manifest)),
-        ("Training", _training(vectors, manifest)),
+        *([("Woven attacks", _weaving(weaving))] if weaving else []),
+        ("Training", _training(vectors, manifest, woven=weaving is not None)),
         ("How good it is on clients it has not seen", _quality(report)),
         ("Threshold sweep", _SWEEP + sweep_table(sweep(*runs[0])[1:-1])),
         ("Plots", _PLOTS + embedded(CAPTIONS)),
-        ("Limits", _LIMITS),
+        ("Limits", (_WOVEN_LIMITS if weaving else "") + _LIMITS),
         ("Facts", facts(manifest)),
     ]
     return {CARD: card(f"Model card: {manifest.name}", sections), **pictures}
@@ -63,6 +71,10 @@ _SWEEP = (
 _PLOTS = (
     "Complete sessions of the whole input, scored out of fold; feature values and SHAP values of the final model.\n\n"
 )
+
+_WOVEN_LIMITS = """
+- **All figures of detection are on woven attacks**, made by gatewatch of these very calls. They say how well the model
+  tells woven attacks from benign use; how many real attacks it finds, nobody knows before there are some."""
 
 _LIMITS = """
 - It knows the attacks it was shown. What differs from all of them and still looks like benign use is not found.
@@ -103,7 +115,19 @@ attacks have no call in the input.
 """
 
 
-def _training(vectors: LabelledVectors, manifest: Manifest) -> str:
+def _weaving(weaving: Weaving) -> str:
+    left_out = "".join(f"\n- left out: `{kind}`, since {reason}" for kind, reason in sorted(weaving.left_out.items()))
+    return f"""
+Nobody labelled these calls. {weaving.attacks:,} attacks were woven into them, by the roles that endpoints play in the
+calls and with the clients' own pauses; the degree tables hold each only while it is measured. Before that the
+{weaving.trimmed:,} sessions were left out that were both isolated from the others (isolation forest) and taken for
+attacks by a first model, on the assumption that at most {100 * weaving.contamination:g} % of the calls' sessions are
+hidden attacks. Their number is no finding: benign sessions are among them, and some hidden attacks are not.
+{left_out}
+"""
+
+
+def _training(vectors: LabelledVectors, manifest: Manifest, *, woven: bool) -> str:
     usable = ready(vectors)
     opened = int((usable & ~vectors.closed).sum())
     return f"""
@@ -116,11 +140,16 @@ classes weigh the same. A vector taken before the first hostile call is benign.
 exact share.
 
 Thresholds come from scores out of fold (5 folds, a client's sessions kept together):
-- closed sessions: the threshold of greatest F1;
-- open sessions: the lowest that raises an early alert in at most {manifest.parameters["false_alert_budget"]:g}
-  of 1,000 benign sessions, each judged by its greatest score while it went on. With fewer benign sessions than
-  the budget needs, none may alert.
+{_WOVEN_THRESHOLDS if woven else _THRESHOLDS}
+in at most {manifest.parameters["false_alert_budget"]:g} of 1,000 benign sessions. With fewer benign sessions than the
+budget needs, none may alert.
 """
+
+
+_THRESHOLDS = """- closed sessions: the threshold of greatest F1;
+- open sessions, each judged by its greatest score while it went on: the lowest threshold that raises an early alert"""
+_WOVEN_THRESHOLDS = """- the pair of thresholds, for open and for closed sessions, that finds the most woven
+  attacks and raises an alert, early or at the end,"""
 
 
 def _quality(report: CallReport) -> str:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from featurizer.features import FeatureSchema
-from scorer.call_recipe import CallOptions, examples_of, preparation, ready, thresholds_of
+from scorer.call_recipe import CallOptions, chosen_thresholds, examples_of, preparation, ready
 from scorer.evaluation import Quality, quality
 from scorer.examples import Indices, Labels
 from scorer.holdout import hold_out
@@ -74,6 +74,7 @@ class CallReport:
         false_alerts: benign sessions with an alert, early or closing.
         false_early: benign sessions with an early alert.
         premature: attacked sessions with an alert before their first hostile call.
+        woven: the attacks were woven in: what is said of detection holds for woven attacks only.
     """
 
     split: str
@@ -86,16 +87,18 @@ class CallReport:
     false_alerts: Share
     false_early: Share
     premature: Share
+    woven: bool = False
 
     def metrics(self) -> dict[str, float]:
         """Return what the manifest records."""
         own = {
             name: getattr(self.complete, name) for name in ("roc_auc", "average_precision", "f1", "calibration_error")
         }
+        attacks = "woven_attacks" if self.woven else "attacks"
         numbers = {
             **own,
-            "attacks_found": self.overall.found.value,
-            "attacks_found_early": self.overall.early.value,
+            f"{attacks}_found": self.overall.found.value,
+            f"{attacks}_found_early": self.overall.early.value,
             "false_alerts_per_1000_benign": 1000 * self.false_alerts.value,
             "false_early_alerts_per_1000_benign": 1000 * self.false_early.value,
         }
@@ -121,7 +124,7 @@ def evaluate_calls(vectors: LabelledVectors, options: CallOptions, schema: Featu
     examples = examples_of(vectors, train)
     prepare = preparation(options, schema)
     inner = out_of_fold(examples, options.recipe, options.seed, prepare)
-    thresholds = thresholds_of(vectors, train, inner, options.false_alert_budget)
+    thresholds = chosen_thresholds(vectors, train, inner, options)
     features = examples_of(vectors, test).features
     scores = predict(fit(prepare(examples), options.recipe, options.seed), features)
     complete = vectors.closed[test]
@@ -140,6 +143,7 @@ def evaluate_calls(vectors: LabelledVectors, options: CallOptions, schema: Featu
         false_alerts=judged.share(judged.any_alert, ~attacked),
         false_early=judged.share(judged.early_alert, ~attacked),
         premature=judged.share(judged.premature, attacked),
+        woven=options.weaving is not None,
     )
 
 

@@ -1,6 +1,7 @@
 """The recipe for call logs: a model from labelled sessions of one's own API, whole ones and their beginnings."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -9,7 +10,7 @@ from featurizer.features import FeatureSchema
 from scorer.examples import Examples, Labels, Scores
 from scorer.labelling import LabelledVectors
 from scorer.manifest import DataSource, Manifest
-from scorer.thresholds import Thresholds, best_f1, within_budget
+from scorer.thresholds import Thresholds, best_f1, most_found, within_budget
 from scorer.training import INNER_FOLDS, Prepare, Recipe, Trained, out_of_fold, smallest_table, train
 
 FALSE_ALERT_BUDGET = 1.0
@@ -23,6 +24,31 @@ VARIATION = 0.05
 """How far each feature of the traffic is moved in a copy: standard deviation of the logarithm."""
 
 
+class Weaving(msgspec.Struct, frozen=True, kw_only=True):
+    """How calls without labels came to have labelled attacks.
+
+    Attributes:
+        attacks: attacks woven in.
+        left_out: kinds of attack that the API offers no endpoints for, with what it lacks.
+        contamination: share of the sessions that was assumed to be hidden attacks.
+        trimmed: sessions taken out for it before the attacks were woven.
+    """
+
+    attacks: int
+    left_out: dict[str, str]
+    contamination: float
+    trimmed: int
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what a manifest records."""
+        return {
+            "woven_attacks": self.attacks,
+            "kinds_left_out": sorted(self.left_out),
+            "contamination": self.contamination,
+            "trimmed_sessions": self.trimmed,
+        }
+
+
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the user decides.
 
@@ -32,6 +58,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         false_alert_budget: early alerts in 1,000 benign sessions that the threshold for open sessions may raise.
         recipe: parameters of the trees.
         session_limits: settings that the sessions were cut by, by name; recorded, since service should have the same.
+        weaving: how the labelled attacks came about, when they were woven in; the budget then bounds false alerts of
+            any kind, early or at a session's end.
     """
 
     name: str
@@ -39,6 +67,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     false_alert_budget: float = FALSE_ALERT_BUDGET
     recipe: Recipe = Recipe()
     session_limits: dict[str, float] = {}
+    weaving: Weaving | None = None
 
 
 def trained_edges(vectors: LabelledVectors) -> float:
@@ -116,6 +145,35 @@ def thresholds_of(vectors: LabelledVectors, rows: Labels, scores: Scores, budget
     )
 
 
+def chosen_thresholds(vectors: LabelledVectors, rows: Labels, scores: Scores, options: CallOptions) -> Thresholds:
+    """Return the thresholds by scores out of fold: as ``thresholds_of`` says, or for woven attacks by the budget alone.
+
+    F1 depends on how many attacks there are among the sessions. With woven ones that number was made up, so both
+    thresholds are chosen by false alerts, which are those of benign sessions and were not.
+
+    Args:
+        vectors: all vectors.
+        rows: which of them were scored, shape (n,).
+        scores: their scores, in order.
+        options: what the user decides.
+    """
+    if options.weaving is None:
+        return thresholds_of(vectors, rows, scores, options.false_alert_budget)
+    closed, session = vectors.closed[rows], vectors.session[rows]
+    telling = vectors.anomalous[rows] | ~vectors.attacked[session]
+
+    def greatest(chosen: Labels) -> Scores:
+        result = np.zeros(len(vectors.attacks))
+        np.maximum.at(result, session[chosen], scores[chosen])
+        return result
+
+    early, late = greatest(telling & ~closed), greatest(telling & closed)
+    present = np.unique(session)
+    attacked = present[vectors.attacked[present]]
+    benign = np.setdiff1d(present, attacked)
+    return most_found((early[benign], late[benign]), (early[attacked], late[attacked]), options.false_alert_budget)
+
+
 def check_size(vectors: LabelledVectors, rows: Labels) -> None:
     """Refuse input too small to learn from.
 
@@ -162,20 +220,21 @@ def train_on_calls(  # noqa: PLR0913 -- what a manifest records, each named at t
     examples = examples_of(vectors, rows)
     prepare = preparation(options, schema)
     scores = out_of_fold(examples, options.recipe, options.seed, prepare)
-    thresholds = thresholds_of(vectors, rows, scores, options.false_alert_budget)
+    thresholds = chosen_thresholds(vectors, rows, scores, options)
     parameters = {
         **msgspec.structs.asdict(options.recipe),
         "false_alert_budget": options.false_alert_budget,
         "traffic_copies": COPIES,
         "traffic_variation": VARIATION,
         **options.session_limits,
+        **(options.weaving.parameters() if options.weaving else {}),
     }
     made = Manifest(
         name=options.name,
         thresholds=msgspec.structs.asdict(thresholds),
         minimum_edges=smallest_table(trained_edges(vectors)),
         data=source,
-        trained_on=sentence(vectors, source),
+        trained_on=sentence(vectors, source, woven=options.weaving is not None),
         seed=options.seed,
         parameters=parameters,
         metrics=dict(metrics),
@@ -184,11 +243,20 @@ def train_on_calls(  # noqa: PLR0913 -- what a manifest records, each named at t
     return train(examples, options.recipe, made, schema, prepare), scores
 
 
-def sentence(vectors: LabelledVectors, source: DataSource) -> str:
+def sentence(vectors: LabelledVectors, source: DataSource, *, woven: bool) -> str:
     """Say what a model was trained on, for people who start a worker with it."""
     attacked = int(vectors.attacked.sum())
     kinds = len(set(vectors.attacks) - {""})
+    clients = len(np.unique(vectors.client))
+    hostile = len(np.unique(vectors.client[vectors.attacked]))
+    description = source.description.rstrip(".")
+    if woven:
+        benign = len(vectors.attacks) - attacked
+        return (
+            f"{description}: {benign:,} sessions of {clients - hostile:,} clients without labels, and {attacked:,} "
+            f"woven attacks of {kinds} kinds; its detection figures are on woven attacks"
+        )
     return (
-        f"{source.description.rstrip('.')}: {len(vectors.attacks):,} sessions of "
-        f"{len(np.unique(vectors.client)):,} clients, {attacked:,} of them with one of {kinds} kinds of labelled attack"
+        f"{description}: {len(vectors.attacks):,} sessions of {clients:,} clients, {attacked:,} of them with one of "
+        f"{kinds} kinds of labelled attack"
     )

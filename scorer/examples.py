@@ -18,7 +18,7 @@ class Examples:
     """Labelled feature vectors; all arrays have one entry a row.
 
     Attributes:
-        features: features with global degrees normalised, shape (n, f); NaN where missing.
+        features: features, shape (n, f); NaN where missing.
         anomalous: the label.
         groups: rows of one group are never on both sides of a split (equal vectors, or one client's).
         weights: what a row counts; the rows of one session count 1 together.

@@ -20,7 +20,7 @@ _LANE = 0.38
 
 
 def feature_distributions(features: Matrix, anomalous: Labels, schema: FeatureSchema) -> bytes:
-    """Return a histogram of every feature by class; degrees are normalised, axes logarithmic where it helps."""
+    """Return a histogram of every feature by class; axes logarithmic where it helps."""
     lines = math.ceil((len(schema.features) + 1) / _COLUMNS)
     figure = Figure(figsize=(10, 2.1 * lines + 0.4), dpi=DPI, layout="constrained")
     panels = figure.subplots(lines, _COLUMNS).reshape(-1)
@@ -58,7 +58,7 @@ def shap_summary(features: Matrix, contributions: Matrix, schema: FeatureSchema)
     """Return what each feature does to the score: a dot a session, coloured by the feature's value, grey if missing.
 
     Args:
-        features: normalised features of the ``representatives``, shape (n, f).
+        features: features of the ``representatives``, shape (n, f).
         contributions: their SHAP values in log-odds, shape (n, f).
         schema: names of the features.
     """

@@ -11,6 +11,8 @@ import numpy as np
 
 from scorer.examples import Labels, Scores
 
+_SPLITS = 101
+
 
 class SweepRow(msgspec.Struct, frozen=True):
     """What a threshold would do.
@@ -81,11 +83,45 @@ def within_budget(benign: Scores, per_thousand: float) -> float:
     """
     if not len(benign):
         raise ValueError("no benign session to choose a threshold by")
-    allowed = math.floor(per_thousand * len(benign) / 1000)
-    if allowed >= len(benign):
+    return _flagging(benign, math.floor(per_thousand * len(benign) / 1000))
+
+
+def most_found(benign: tuple[Scores, Scores], attacked: tuple[Scores, Scores], per_thousand: float) -> Thresholds:
+    """Return the two thresholds that find the most attacks within a budget of false alerts of any kind.
+
+    A benign session is one false alert, whether it is flagged early, at its end, or both. What is allowed is shared out
+    between the two thresholds in up to 101 ways; of equally good ones the strictest ``open`` is taken. Unlike
+    ``best_f1`` it does not depend on how many attacks there are among the rows.
+
+    Args:
+        benign: greatest score of each benign session while it was open and at its end, 0 without one: two arrays of
+            shape (n,).
+        attacked: likewise of each attacked session, over vectors with hostile calls: two arrays of shape (m,).
+        per_thousand: the budget, false alerts in 1,000 benign sessions.
+
+    Raises:
+        ValueError: there is no benign session.
+    """
+    early, late = benign
+    if not len(early):
+        raise ValueError("no benign session to choose thresholds by")
+    allowed = min(math.floor(per_thousand * len(early) / 1000), len(early))
+    best, most = Thresholds(open=1.0, closed=1.0), -1
+    for share in np.unique(np.linspace(0, allowed, _SPLITS).astype(int)):
+        opened = min(_flagging(early, share), 1.0)
+        quiet = early < opened
+        closed = min(_flagging(late[quiet], max(0, allowed - int((~quiet).sum()))), 1.0)
+        found = int(((attacked[0] >= opened) | (attacked[1] >= closed)).sum())
+        if found > most:
+            best, most = Thresholds(open=opened, closed=closed), found
+    return best
+
+
+def _flagging(scores: Scores, allowed: int) -> float:
+    """Return the lowest threshold that flags at most so many of the scores."""
+    if allowed >= len(scores):
         return 0.0
-    first_refused = np.sort(benign)[::-1][allowed]
-    return float(np.nextafter(first_refused, math.inf))
+    return float(np.nextafter(np.sort(scores)[::-1][allowed], math.inf))
 
 
 def sweep(anomalous: Labels, scores: Scores, steps: int = 20) -> list[SweepRow]:

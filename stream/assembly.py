@@ -1,6 +1,6 @@
 """Assembly: builds the pipeline that settings describe; the one place that reads settings for it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -184,17 +184,20 @@ def normaliser(settings: Settings) -> Normaliser:
     return Normaliser({own.topic: decoder(own.format, routes) for own in settings.inputs if not own.keyed})
 
 
-def sessionizer(settings: Settings, decoders: Mapping[str, Decode | None]) -> Sessionizer:
+def sessionizer(
+    settings: Settings, decoders: Mapping[str, Decode | None], kind: Callable[..., Sessionizer] = Sessionizer
+) -> Sessionizer:
     """Return the pipeline's second step alone: sessions and vectors without a model.
 
     Args:
         settings: limits.
         decoders: how to read each source; None for calls in wire form.
+        kind: makes the sessionizer.
 
     Raises:
         SettingsError: the frozen degree table can't be read.
     """
-    return Sessionizer(decoders, **_limits(settings))
+    return kind(decoders, **_limits(settings))
 
 
 def detector(

@@ -116,7 +116,7 @@ class Replay:
     """
 
     def __init__(self, settings: Settings, bundle: ModelBundle, log_format: str = "auto") -> None:
-        settings = _without_linger(settings)
+        settings = without_linger(settings)
         judge = assembly.make_judge(settings, bundle, Judge)
         self._detector = assembly.detector(settings, judge, _decoders(settings, log_format))
         self._detector.assign(REPLAY)
@@ -151,7 +151,7 @@ def replay_vectors(
     Raises:
         OSError: a file cannot be read.
     """
-    settings = _without_linger(settings)
+    settings = without_linger(settings)
     sessionizer = assembly.sessionizer(settings, _decoders(settings, log_format))
     sessionizer.assign(REPLAY)
     for records in Lines().read(files, progress):
@@ -159,7 +159,7 @@ def replay_vectors(
     yield from (sample.vector for sample in sessionizer.close([REPLAY], CloseReason.END_OF_INPUT).samples)
 
 
-def _without_linger(settings: Settings) -> Settings:
+def without_linger(settings: Settings) -> Settings:
     """Return settings for input that has no arrival times to linger by."""
     return settings.model_copy(update={"sessions": settings.sessions.model_copy(update={"linger_s": 0.0})})
 

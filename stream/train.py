@@ -101,8 +101,9 @@ def make_call_bundle(
             vectors, options, source, schema, metrics=report.metrics(), versions=library_versions()
         )
     except ValueError as error:
-        raise CommandError(str(error), "give more calls, or labels of more attacks") from error
-    documents = call_card.documents(vectors, trained, scores, report, schema)
+        hint = "give more calls" if options.weaving else "give more calls, or labels of more attacks"
+        raise CommandError(str(error), hint) from error
+    documents = call_card.documents(vectors, trained, scores, report, schema, weaving=options.weaving)
     return Made(_complete(trained, documents, with_estimator=with_estimator), report)
 
 
@@ -133,14 +134,14 @@ def labels_of(path: Path) -> list[AttackLabel]:
         raise CommandError(f"--labels {path}: {error}", hint, ExitCode.USAGE) from error
 
 
-def source_of(calls: Sequence[Path], labels: Path, description: str, licence: str) -> DataSource:
-    """Describe call logs; file names only, no folders, go into a bundle.
+def source_of(files: Sequence[Path], description: str, licence: str) -> DataSource:
+    """Describe call logs and their labels; file names only, no folders, go into a bundle.
 
     Raises:
         CommandError: a file can't be read.
     """
     digest = hashlib.sha256()
-    for path in (*calls, labels):
+    for path in files:
         try:
             with path.open("rb") as file:
                 while chunk := file.read(1 << 20):
@@ -148,7 +149,7 @@ def source_of(calls: Sequence[Path], labels: Path, description: str, licence: st
         except OSError as error:
             raise CommandError(f"{path}: {error.strerror}", exit_code=ExitCode.USAGE) from error
     return DataSource(
-        name=", ".join(path.name for path in (*calls, labels)),
+        name=", ".join(path.name for path in files),
         sha256=digest.hexdigest(),
         licence=licence,
         url="",

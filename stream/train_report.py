@@ -35,6 +35,7 @@ def summary(made: Made, path: Path) -> dict[str, Any]:
         result["original_protocol"] = msgspec.to_builtins(made.report.original.figures())
     else:
         result["split"] = made.report.split
+        result["attacks"] = "woven" if made.report.woven else "labelled"
         result["detection"] = [_detection(detection) for detection in (*made.report.kinds, made.report.overall)]
         result["false_alerts"] = _share(made.report.false_alerts)
         result["false_early_alerts"] = _share(made.report.false_early)
@@ -61,7 +62,8 @@ def _of_table(report: TableReport) -> list[Table]:
 
 
 def _of_calls(report: CallReport) -> list[Table]:
-    found = Table("attack", "sessions", "found", "early", "calls to detect", title="Clients it has not seen")
+    title = "Woven attacks, of which it has not seen the client" if report.woven else "Clients it has not seen"
+    found = Table("attack", "sessions", "found", "early", "calls to detect", title=title)
     for detection in (*report.kinds, report.overall):
         calls = "" if detection.calls is None else f"{detection.calls:.0f}"
         shares = (f"{100 * share.value:.0f} %" for share in (detection.found, detection.early))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.examples import Labels, Scores
-from scorer.thresholds import best_f1, choose, sweep, sweep_row, within_budget
+from scorer.thresholds import best_f1, choose, most_found, sweep, sweep_row, within_budget
 
 Case = tuple[Labels, Scores]
 
@@ -97,3 +97,34 @@ def test_false_alerts_are_counted_in_a_thousand_benign() -> None:
     row = sweep_row(labels, np.array([0.9, 0.8, 0.1, 0.1, 0.1]), 0.5)
     assert row.false_alerts == 250
     assert (row.precision, row.recall) == (0.5, 1.0)
+
+
+pairs = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=40).map(
+    lambda steps: (np.array([early for early, _ in steps]) / 20, np.array([late for _, late in steps]) / 21)
+)
+
+
+@given(pairs, pairs, st.sampled_from((0.0, 25.0, 50.0, 100.0, 500.0)))
+def test_a_pair_of_thresholds_keeps_alerts_of_any_kind_within_the_budget(
+    benign: tuple[Scores, Scores], attacked: tuple[Scores, Scores], per_thousand: float
+) -> None:
+    chosen = most_found(benign, attacked, per_thousand)
+    alerting = (benign[0] >= chosen.open) | (benign[1] >= chosen.closed)
+    certain = (benign[0] == 1.0) | (benign[1] == 1.0)  # no threshold is above 1
+    assert (alerting & ~certain).sum() <= per_thousand * len(alerting) / 1000
+
+
+def test_the_budget_goes_to_the_threshold_that_finds_more() -> None:
+    benign = (np.array([0.9, 0.2, 0.1, 0.1]), np.array([0.1, 0.1, 0.8, 0.1]))
+    late = (np.array([0.0, 0.0]), np.array([0.5, 0.6]))
+    early = (np.array([0.5, 0.6]), np.array([0.0, 0.0]))
+    assert most_found(benign, late, 250.0).closed < 0.5
+    assert most_found(benign, late, 250.0).open > 0.9
+    assert most_found(benign, early, 250.0).open < 0.5
+    assert most_found(benign, early, 250.0).closed > 0.8
+
+
+def test_a_pair_of_thresholds_needs_a_benign_session() -> None:
+    nothing = (np.array([]), np.array([]))
+    with pytest.raises(ValueError, match="no benign session"):
+        most_found(nothing, nothing, 1.0)

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 import stream.train
+import stream.unlabelled
 from featurizer.features import ACCESS_BEHAVIOUR_V1, matrix_of
 from scorer.access_behaviour import Rows, read_table
+from scorer.attacks import Kind
 from scorer.bundle import ModelBundle
 from scorer.evaluation import honest
 from scorer.model_card import CAPTIONS, CARD
@@ -29,6 +31,8 @@ from tests.pictures import assert_picture
 
 SCHEMA = ACCESS_BEHAVIOUR_V1
 LIMITS = {"sessions.gap_s": 60.0, "sessions.quiet_s": 3.0, "sessions.lateness_s": 1.0}
+FEW = 90
+"""Woven attacks that suffice here."""
 SET_LIMITS = [part for name, value in LIMITS.items() for part in ("--set", f"{name}={value}")]
 
 
@@ -108,6 +112,50 @@ def test_the_card_of_a_model_of_calls_says_what_was_found(trained: tuple[ModelBu
         assert_picture(bundle.documents[name])
 
 
+@pytest.fixture(scope="module")
+def unlabelled(
+    traffic: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[ModelBundle, dict[str, Any]]:
+    """A bundle that the command made of the same calls without their labels and few attacks, and what it printed."""
+    target = tmp_path_factory.mktemp("unlabelled") / "model"
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+        patch.setattr(stream.unlabelled, "FEWEST_ATTACKS", FEW)
+        code = main(["train", "--calls", str(traffic[0]), "--out", str(target), "--json", *SET_LIMITS])
+    assert code == 0
+    return read_bundle(target, SCHEMA), json.loads(printed.getvalue())
+
+
+@pytest.mark.timeout(120)
+def test_without_labels_attacks_are_woven_in_and_figures_say_so(
+    unlabelled: tuple[ModelBundle, dict[str, Any]], trained: tuple[ModelBundle, dict[str, Any]]
+) -> None:
+    bundle, printed = unlabelled
+    assert printed["attacks"] == "woven"
+    assert trained[1]["attacks"] == "labelled"
+    assert "attacks_found" in trained[1]["metrics"]
+    assert "woven_attacks_found" in printed["metrics"]
+    assert "attacks_found" not in printed["metrics"]
+    assert bundle.manifest.trained_on.endswith("its detection figures are on woven attacks")
+    assert bundle.manifest.trained_on.startswith("Call logs without labels:")
+    assert bundle.manifest.data.name == "calls.jsonl"
+    assert {kind["attack"] for kind in printed["detection"]} <= {*Kind, "all"}
+
+
+@pytest.mark.timeout(120)
+def test_the_card_of_a_model_of_unlabelled_calls_says_what_it_can_not_know(
+    unlabelled: tuple[ModelBundle, dict[str, Any]],
+) -> None:
+    bundle, _ = unlabelled
+    text = " ".join(bundle.documents[CARD].decode().split())
+    parameters = bundle.manifest.parameters
+    assert f"{parameters['woven_attacks']:,} attacks were woven into them" in text
+    assert f"{parameters['trimmed_sessions']:,} sessions were left out" in text
+    assert "All figures of detection are on woven attacks" in text
+    assert "the pair of thresholds" in text
+    assert "greatest F1" not in text.partition("## How good it is")[0]
+
+
 def test_the_estimator_comes_along_when_asked_for_and_agrees(
     trained: tuple[ModelBundle, dict[str, Any]], traffic: tuple[Path, Path]
 ) -> None:
@@ -154,7 +202,9 @@ def test_processes_measure_what_one_would(monkeypatch: pytest.MonkeyPatch) -> No
     [
         ([], "--recipe access-behaviour"),
         (["--recipe", "access-behaviour", "--calls", "calls"], "either"),
-        (["--calls", "calls"], "--labels FILE"),
+        (["--calls", "calls", "--labels", "labels", "--contamination", "0.1"], "without --labels"),
+        (["--recipe", "access-behaviour", "--contamination", "0.1"], "without --labels"),
+        (["--calls", "calls", "--contamination", "0.5"], "--contamination"),
         (["--recipe", "other"], "access-behaviour"),
         (["--calls", "calls", "--labels", "labels", "--format", "morse"], "no format"),
         (["--calls", "calls", "--labels", "labels", "--name", "My Model"], "--name My Model"),
@@ -186,6 +236,24 @@ def test_calls_without_a_session_fail(capsys: pytest.CaptureFixture[str]) -> Non
     assert code == 1
     assert "no session" in err
     assert "gatewatch replay" in err
+
+
+def test_unlabelled_calls_without_a_session_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("calls").write_bytes(b"nothing to see\n")
+    code, _, err = train(capsys, "--calls", "calls")
+    assert code == 1
+    assert "no session" in err
+    assert "gatewatch replay" in err
+
+
+def test_too_few_unlabelled_calls_fail_with_what_is_needed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream.unlabelled, "FEWEST_ATTACKS", FEW)
+    Path("calls").write_bytes(b'[1767225600000,"a","GET /books/{id}",200]\n')
+    code, _, err = train(capsys, "--calls", "calls")
+    assert code == 1
+    assert "at least 10 of 5 clients are needed" in " ".join(err.split())
 
 
 def test_too_few_attacks_fail_with_what_is_needed(

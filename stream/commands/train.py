@@ -1,4 +1,4 @@
-"""``gatewatch train``: make a model bundle from the public table, or from one's own labelled call logs."""
+"""``gatewatch train``: make a model bundle from the public table, or from one's own call logs, labelled or not."""
 
 import re
 from enum import StrEnum
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
+from msgspec import structs
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -16,11 +17,17 @@ from stream.flags import AssignFlag, ConfigFlag, JsonFlag, settings_of
 from stream.settings import Settings
 
 if TYPE_CHECKING:
+    from scorer.call_recipe import CallOptions
+    from scorer.labelling import LabelledVectors
     from stream.train import Made
 
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 """Names that a manifest may hold."""
+CONTAMINATION, MOST_CONTAMINATION = 0.01, 0.1
+"""Share of unlabelled sessions that is taken to be hidden attacks unless told otherwise, and at most."""
+DESCRIPTIONS = {True: "Call logs with labelled attacks.", False: "Call logs without labels."}
+"""What calls with and without labels are called unless told otherwise."""
 
 
 class RecipeName(StrEnum):
@@ -49,7 +56,8 @@ LabelsFlag = Annotated[
     typer.Option(
         "--labels",
         metavar="FILE",
-        help='Known attacks in the calls, a line each: {"client": …, "attack": …, "start": ms, "end": ms}.',
+        help='Known attacks in the calls, a line each: {"client": …, "attack": …, "start": ms, "end": ms}. '
+        "Without it attacks are woven into the calls.",
         show_default=False,
         exists=True,
         dir_okay=False,
@@ -74,10 +82,29 @@ BudgetFlag = Annotated[
         metavar="N",
         min=0.0,
         max=1000.0,
-        help="Early alerts that may be raised in 1,000 benign sessions of --calls.",
+        help="Early alerts that may be raised in 1,000 benign sessions of --calls; without --labels, of any kind.",
     ),
 ]
-DescriptionFlag = Annotated[str, typer.Option("--description", help="What the calls are, for the model's card.")]
+ContaminationFlag = Annotated[
+    float | None,
+    typer.Option(
+        "--contamination",
+        metavar="SHARE",
+        min=0.0,
+        max=MOST_CONTAMINATION,
+        help="Without --labels: leave out at most this share of the sessions, those that look like hidden attacks. "
+        f"[default: {CONTAMINATION}]",
+        show_default=False,
+    ),
+]
+DescriptionFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--description",
+        help=f"What the calls are, for the model's card. [default: {DESCRIPTIONS[True]}; or: {DESCRIPTIONS[False]}]",
+        show_default=False,
+    ),
+]
 LicenceFlag = Annotated[str, typer.Option("--licence", help="Licence of the calls, an SPDX expression.")]
 
 
@@ -92,31 +119,37 @@ def train(  # noqa: PLR0913 -- one parameter per flag
     seed: SeedFlag = 0,
     with_estimator: EstimatorFlag = False,
     false_alerts: BudgetFlag = 1.0,
-    description: DescriptionFlag = "Call logs with labelled attacks.",
+    contamination: ContaminationFlag = None,
+    description: DescriptionFlag = None,
     licence: LicenceFlag = "LicenseRef-not-published",
     config: ConfigFlag = None,
     assign: AssignFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Train a model bundle: from the public table (--recipe), or from call logs with labelled attacks (--calls).
+    """Train a model bundle: from the public table (--recipe), or from call logs (--calls).
+
+    With --labels it learns from the attacks that they name. Without, from attacks that are woven into the calls,
+    of your API's own endpoints; figures of detection are then on woven attacks, and say so.
 
     The bundle holds the model, its card and its plots. To use it, name it in the settings: model.bundle.
     """
     if (recipe is None) == (not calls):
-        raise typer.BadParameter("give either --recipe access-behaviour, or --calls FILE with --labels FILE")
+        raise typer.BadParameter("give either --recipe access-behaviour, or --calls FILE")
     if log_format not in FORMATS:
         raise typer.BadParameter(f"no format {log_format!r}: choose one of {', '.join(FORMATS)}")
     if not re.fullmatch(NAME_PATTERN, name):
         raise typer.BadParameter(f"--name {name}: use small letters, digits, dots, dashes and underscores, at most 64")
+    if contamination is not None and (recipe is not None or labels is not None):
+        raise typer.BadParameter("--contamination is for --calls without --labels")
     target = out or Path(name if recipe is None else recipe.value)
     check_place(target)
     if recipe is not None:
         made = from_table(seed, with_estimator=with_estimator)
-    elif labels is None:
-        raise typer.BadParameter("--calls needs --labels FILE: which of the calls are attacks")
     else:
         settings = settings_of(config, assign)
-        inputs = Inputs(calls or [], log_format, labels, description, licence, settings)
+        share = CONTAMINATION if contamination is None else contamination
+        about = description or DESCRIPTIONS[labels is not None]
+        inputs = Inputs(calls or [], log_format, labels, share, about, licence, settings)
         made = from_calls(inputs, name, seed, false_alerts, with_estimator=with_estimator)
     write(made, target)
     if json:
@@ -146,7 +179,8 @@ class Inputs(NamedTuple):
 
     calls: list[Path]
     format: str
-    labels: Path
+    labels: Path | None
+    contamination: float
     description: str
     licence: str
     settings: Settings
@@ -179,11 +213,10 @@ def from_calls(inputs: Inputs, name: str, seed: int, false_alerts: float, *, wit
         CommandError: a file can't be read, or there are too few sessions to learn from.
     """
     from scorer.call_recipe import CallOptions  # noqa: PLC0415 -- scikit-learn takes a second to load
-    from stream.replay import replay_vectors  # noqa: PLC0415 -- same
-    from stream.train import labelled, labels_of, make_call_bundle, source_of  # noqa: PLC0415 -- same
+    from stream.train import make_call_bundle, source_of  # noqa: PLC0415 -- same
 
-    known = labels_of(inputs.labels)
-    source = source_of(inputs.calls, inputs.labels, inputs.description, inputs.licence)
+    files = inputs.calls if inputs.labels is None else [*inputs.calls, inputs.labels]
+    source = source_of(files, inputs.description, inputs.licence)
     own = inputs.settings.sessions
     limits = {"gap_s": own.gap_s, "quiet_s": own.quiet_s, "first_vector_calls": own.first_vector_calls}
     options = CallOptions(
@@ -192,13 +225,38 @@ def from_calls(inputs: Inputs, name: str, seed: int, false_alerts: float, *, wit
         false_alert_budget=false_alerts,
         session_limits={f"sessions.{limit}": value for limit, value in limits.items()},
     )
+    vectors, options = labelled_vectors(inputs, options)
+    with stderr.status(f"training on {len(vectors.values):,} vectors of {len(vectors.attacks):,} sessions"):
+        return make_call_bundle(vectors, options, source, with_estimator=with_estimator)
+
+
+def labelled_vectors(inputs: Inputs, options: "CallOptions") -> "tuple[LabelledVectors, CallOptions]":
+    """Read call logs and return the vectors of their sessions: labelled as given, or with attacks woven in.
+
+    The options come back with how the attacks were woven, where they were.
+
+    Raises:
+        CommandError: a file can't be read, or holds no session.
+    """
+    from stream.replay import replay_vectors  # noqa: PLC0415 -- scikit-learn takes a second to load
+    from stream.train import labelled, labels_of  # noqa: PLC0415 -- same
+    from stream.unlabelled import weave_into  # noqa: PLC0415 -- same
+    from stream.weaving import read_calls  # noqa: PLC0415 -- same
+
+    known = [] if inputs.labels is None else labels_of(inputs.labels)
     columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task("", total=sum(path.stat().st_size for path in inputs.calls))
-        taken = replay_vectors(inputs.calls, inputs.settings, inputs.format, lambda read: progress.advance(task, read))
-        vectors = labelled(taken, known)
-    with stderr.status(f"training on {len(vectors.values):,} vectors of {len(vectors.attacks):,} sessions"):
-        return make_call_bundle(vectors, options, source, with_estimator=with_estimator)
+
+        def advance(read: int) -> None:
+            progress.advance(task, read)
+
+        if inputs.labels is not None:
+            return labelled(replay_vectors(inputs.calls, inputs.settings, inputs.format, advance), known), options
+        calls = read_calls(inputs.calls, inputs.settings, inputs.format, advance)
+    with stderr.status(f"weaving attacks into {len(calls):,} calls"):
+        made = weave_into(calls, inputs.settings, options, inputs.contamination)
+    return made.vectors, structs.replace(options, weaving=made.weaving)
 
 
 def write(made: "Made", target: Path) -> None:

@@ -1,0 +1,189 @@
+"""Weaving: hostile call sequences among benign ones, merged by time, with their labels."""
+
+import heapq
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+import numpy as np
+
+from featurizer.calls import ApiCall
+from scorer.attacks.kinds import RULES, Kind, missing
+from scorer.attacks.observed import Observed
+from scorer.attacks.plans import walk
+from scorer.attacks.roles import Roles, roles_of
+from scorer.labelling import AttackLabel
+
+_LONGEST_PAUSE = 0.9
+"""Of the gap: what is woven stays one session."""
+_SLOW_FROM = 0.9
+"""Quantile of the observed pauses from which a slow attack draws."""
+_FEWEST_HOST_CALLS = 4
+_SPLICED_SHARE = 1 / 3
+_RESUMED_SHARE = 0.5
+
+
+class Intensity(StrEnum):
+    """How hard an attack goes about it."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Force(msgspec.Struct, frozen=True):
+    """What an intensity means.
+
+    Attributes:
+        fewest: hostile calls at least.
+        most: hostile calls at most; in between they are drawn so that their logarithm is uniform.
+        haste: observed pauses are divided by this.
+        cover: probability that a call is the next one of a benign session instead of a hostile one.
+    """
+
+    fewest: int
+    most: int
+    haste: float
+    cover: float
+
+
+FORCES: Mapping[Intensity, Force] = {
+    Intensity.LOW: Force(8, 24, 1.0, 0.25),
+    Intensity.MEDIUM: Force(16, 80, 3.0, 0.1),
+    Intensity.HIGH: Force(40, 400, 20.0, 0.0),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Woven:
+    """Benign calls with attacks among them.
+
+    Attributes:
+        calls: all calls; the benign ones as they were given, in their order, each woven one before the first benign
+            call that is later.
+        labels: one for each attack, every one of a client of its own.
+        left_out: kinds that this API offers no endpoints for, with what it lacks.
+    """
+
+    calls: Sequence[ApiCall]
+    labels: Sequence[AttackLabel]
+    left_out: Mapping[Kind, str]
+
+    @property
+    def kinds(self) -> Mapping[str, int]:
+        """Number of attacks by kind."""
+        return Counter(label.attack for label in self.labels)
+
+
+def weave(calls: Sequence[ApiCall], observed: Observed, *, attacks: int, seed: int) -> Woven:
+    """Weave attacks into benign calls: kinds and intensities in turn, a third of them spliced.
+
+    A whole attack is a session of a new client. A spliced one is a copy of a benign session, under a client of its own,
+    with the hostile calls in place of its rest or before it. The benign calls stay as they are, so the benign side of
+    the training data is the user's own and complete. Woven calls have no status, duration or request id.
+
+    Args:
+        calls: calls taken to be benign, in log order.
+        observed: what these calls show.
+        attacks: how many to weave.
+        seed: of every random choice; the same calls and seed give the same attacks.
+
+    Raises:
+        ValueError: the API offers endpoints for no kind of attack.
+    """
+    roles = roles_of(observed)
+    left_out = {kind: reason for kind in Kind if (reason := missing(kind, roles)) is not None}
+    kinds = [kind for kind in Kind if kind not in left_out]
+    if not kinds:
+        raise ValueError("no attack can be woven: " + "; ".join(dict.fromkeys(left_out.values())))
+    loom = _Loom(observed, roles)
+    prefix = _unused_prefix(calls)
+    cases = [(kind, intensity) for intensity in Intensity for kind in kinds]
+    made: list[ApiCall] = []
+    labels = []
+    for number in range(attacks):
+        kind, intensity = cases[number % len(cases)]
+        rng = np.random.default_rng([seed, number])
+        own, label = loom.attack(kind, intensity, f"{prefix}{number}", rng)
+        made += own
+        labels.append(label)
+    return Woven(_merged(calls, made), labels, left_out)
+
+
+class _Loom:
+    """Makes single attacks of what was observed."""
+
+    def __init__(self, observed: Observed, roles: Roles) -> None:
+        self._observed = observed
+        self._roles = roles
+        self._longest = max(1, int(_LONGEST_PAUSE * observed.gap_ms))
+        self._end = observed.end
+        self._hosts = [own for own in observed.sessions if len(own) >= _FEWEST_HOST_CALLS]
+        self._slow = observed.pauses[int(_SLOW_FROM * (len(observed.pauses) - 1)) :]
+
+    def attack(
+        self, kind: Kind, intensity: Intensity, client: str, rng: np.random.Generator
+    ) -> tuple[list[ApiCall], AttackLabel]:
+        """Return the calls of one attack, in order, and its label."""
+        rule, force = RULES[kind], FORCES[intensity]
+        length = round(np.exp(rng.uniform(np.log(force.fewest), np.log(force.most))))
+        endpoints = walk(rule.plan(self._roles, self._observed, rng), length, self._observed, rng)
+        endpoints = self._covered(endpoints, force.cover, rng)
+        pool, haste = (self._slow, 1.0) if rule.slow else (self._observed.pauses, force.haste)
+        pauses = np.clip(rng.choice(pool, len(endpoints)) / haste, 1, self._longest).astype(np.int64)
+        before: Sequence[ApiCall] = ()
+        after: Sequence[ApiCall] = ()
+        if self._hosts and (rule.always_spliced or rng.random() < _SPLICED_SHARE):
+            host = self._pick(self._hosts, int(pauses.sum()), rng)
+            cut = int(rng.integers(len(host) // 4, len(host) * 3 // 4 + 1)) or 1
+            before = host[:cut]
+            if not rule.always_spliced and rng.random() < _RESUMED_SHARE:
+                after = host[cut:]
+            start = before[-1].time + int(pauses[0])
+        else:
+            start = self._pick(self._observed.sessions, int(pauses.sum()), rng)[0].time
+        times = np.minimum(start + np.concatenate(([0], np.cumsum(pauses[1:]))), self._end)
+        hostile = [ApiCall(int(time), client, endpoint) for time, endpoint in zip(times, endpoints, strict=True)]
+        label = AttackLabel(client, kind.value, hostile[0].time, hostile[-1].time)
+        delay = hostile[-1].time + int(pauses[-1]) - after[0].time if after else 0
+        rest = [ApiCall(min(call.time + delay, self._end), client, call.endpoint) for call in after]
+        return [*(ApiCall(call.time, client, call.endpoint) for call in before), *hostile, *rest], label
+
+    def _pick(
+        self, sessions: Sequence[Sequence[ApiCall]], duration: int, rng: np.random.Generator
+    ) -> Sequence[ApiCall]:
+        """Return a benign session that leaves an attack enough time before the recording ends; else the first one."""
+        fitting = bisect_right(sessions, self._end - duration, key=lambda session: session[-1].time)
+        return sessions[int(rng.integers(max(1, fitting)))]
+
+    def _covered(self, endpoints: Sequence[str], cover: float, rng: np.random.Generator) -> list[str]:
+        """Return the endpoints with calls of a benign session among them, the first and the last one hostile."""
+        benign = self._observed.sessions[int(rng.integers(len(self._observed.sessions)))]
+        at = int(rng.integers(len(benign)))
+        mixed = [endpoints[0]]
+        for endpoint in endpoints[1:]:
+            while rng.random() < cover:
+                mixed.append(benign[at % len(benign)].endpoint)
+                at += 1
+            mixed.append(endpoint)
+        return mixed
+
+
+def _unused_prefix(calls: Iterable[ApiCall]) -> str:
+    """Return how the names of woven clients begin: as no client's name does."""
+    clients = {call.client for call in calls}
+    prefix = "woven-"
+    while any(client.startswith(prefix) for client in clients):
+        prefix += "-"
+    return prefix
+
+
+def _merged(calls: Sequence[ApiCall], woven: Iterable[ApiCall]) -> list[ApiCall]:
+    """Return all calls; the benign ones keep their order even where their times do not."""
+    latest = list(np.maximum.accumulate([call.time for call in calls]))
+    first = ((int(time), 1, at, call) for at, (time, call) in enumerate(zip(latest, calls, strict=True)))
+    second = ((call.time, 0, at, call) for at, call in enumerate(sorted(woven, key=lambda call: call.time)))
+    return [entry[-1] for entry in heapq.merge(first, second, key=lambda entry: entry[:3])]
