@@ -27,6 +27,9 @@ _LASTING = {
     KafkaError.UNSUPPORTED_VERSION,
     KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 -- the constant's name
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 -- same
+    # A consumer whose place in the group another one has taken (group.instance.id) reads nothing any more. librdkafka
+    # says so once, with this code; the error itself does not claim to be fatal.
+    KafkaError._FATAL,  # noqa: SLF001 -- same
 }
 """Errors of the consumer that waiting does not mend."""
 

@@ -31,7 +31,7 @@ CHECKOUT = Path(__file__).parent.parent
 POM = CHECKOUT / "tests/kafka/pom.xml"
 LAUNCHER = CHECKOUT / "tests/kafka/Broker.java"
 CLUSTER_ID = "Z2F0ZXdhdGNoLXRlc3QtMQ"  # base64 of 16 bytes, as Kafka wants it
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 INSTALL_HINT = (
     "no Kafka for the tests: install a JDK and Maven (apt-get install openjdk-17-jdk-headless maven), "
     "or start a Docker engine, or set KAFKA_BOOTSTRAP to a broker of yours"

@@ -10,7 +10,7 @@ from tests.chaos.schedule import LOAD_SECONDS
 from tests.chaos.traffic import LogRecord
 
 _SLICE = 500
-_FLUSH_S = 60.0
+_FLUSH_S = 180.0
 _FAULT_S = 2.0
 """How long a fault takes, roughly; on a busy machine the input is written more slowly."""
 _LEAST_S = 0.2

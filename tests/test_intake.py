@@ -1,0 +1,60 @@
+"""What the intake makes of what the consumer hands out."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from stream.cycle import Flushes
+from stream.intake import Intake
+from stream.outbox import Outbox
+from stream.records import TopicPartition
+from tests.records import detect_stage
+
+NOWHERE = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
+
+
+@pytest.fixture
+def intake() -> Iterator[Intake]:
+    def nothing(*_: Any) -> Any:
+        return []
+
+    outbox = Outbox(Flushes(NOWHERE, 1), nothing, nothing, 1)
+    own = Intake(
+        "detect",
+        {**NOWHERE, "group.id": "group"},
+        ["calls"],
+        send=nothing,
+        stage=detect_stage(),
+        outbox=outbox,
+        recovery=None,
+        batch_size=10,
+        idle_after_s=1,
+        shutdown_timeout_s=1,
+    )
+    yield own
+    own._reader._consumer.close()
+
+
+def message(code: int | None, offset: int = 7) -> Any:
+    error = None if code is None else KafkaError(code)
+    return SimpleNamespace(error=lambda: error, topic=lambda: "calls", partition=lambda: 0, offset=lambda: offset)
+
+
+def test_records_are_taken_and_the_end_of_a_partition_is_noted(intake: Intake) -> None:
+    record, end = message(None), message(KafkaError._PARTITION_EOF, 8)
+    assert intake._sort_out([record, end]) == [record]
+    assert intake._ends == {TopicPartition("calls", 0): 8}
+
+
+def test_errors_that_pass_are_waited_out(intake: Intake) -> None:
+    assert intake._sort_out([message(KafkaError._TRANSPORT), message(KafkaError.NOT_COORDINATOR)]) == []
+
+
+@pytest.mark.parametrize("code", [KafkaError._FATAL, KafkaError.TOPIC_AUTHORIZATION_FAILED])
+def test_errors_that_last_end_the_worker(intake: Intake, code: int) -> None:
+    """Among them a consumer whose place in the group another one has taken: it would wait for ever."""
+    with pytest.raises(KafkaException):
+        intake._sort_out([message(code)])
