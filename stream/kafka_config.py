@@ -123,8 +123,14 @@ def _consumer(settings: Settings, group_suffix: str) -> dict[str, Any]:
         # In the newer protocol the broker decides these.
         for name in ("partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms"):
             del defaults[name]
+    properties = _properties(settings, "consumer")
+    if "group.instance.id" in properties and "partition.assignment.strategy" in defaults:
+        # What a cooperative member gives up is handed on in a second rebalance, which it has to ask for. One that
+        # stops in between never asks, and to its successor under the same name the broker gives its place without a
+        # rebalance: partitions that nobody has, until somebody joins or leaves.
+        defaults["partition.assignment.strategy"] = "range"
     group = {"group.id": f"{settings.kafka.group_prefix}-{group_suffix}"}
-    return _base(settings) | group | defaults | _properties(settings, "consumer")
+    return _base(settings) | group | defaults | properties
 
 
 def _producer(settings: Settings, transactional_id: str | None) -> dict[str, Any]:
