@@ -12,7 +12,8 @@ from typing import Any
 from stream.clock import now_ms
 from stream.errors import ExitCode
 from tests.kafka_broker import free_port
-from tests.kafka_workers import Gatewatch, Worker
+from tests.kafka_workers import PARTITIONS, Gatewatch, Worker
+from tests.programs import ProgramError
 
 _RESTART_AFTER_S = 0.5
 _FAILED = "error: the worker stopped on an error"
@@ -153,16 +154,31 @@ class Fleet:
             slot.frozen = what is signal.SIGSTOP
 
     def stop(self) -> None:
-        """Stop all workers for good."""
+        """Stop all workers for good, one after the other, each when the rest have all partitions.
+
+        Of two that leave at once the second can find the group changing while it makes its last checkpoint, which is
+        then refused. That loses nothing, but the comparison looks at what the last checkpoints say.
+        """
         slots = [slot for slot in self.slots if slot.worker is not None]
         for slot in slots:
             slot.wanted = False
+        for number, slot in enumerate(slots, start=1):
             self.end(slot, signal.SIGTERM, 0.0)
-        for slot in slots:
             if slot.worker is not None:
                 with suppress(subprocess.TimeoutExpired):
                     slot.worker.process.wait(_STOP_SECONDS)
                 self._judge(slot, slot.worker)
+            self._wait_for_partitions([own.worker for own in slots[number:] if own.worker and own.role != "normalise"])
+
+    @staticmethod
+    def _wait_for_partitions(workers: list[Worker]) -> None:
+        """Return when workers have all partitions of their role, or after a while, since one may have failed."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        with suppress(ProgramError):
+            while workers and sum(own.partitions("detect") for own in workers) < PARTITIONS:
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(0.1)
 
     def kill(self) -> None:
         """End every process at once: the trial is over."""
