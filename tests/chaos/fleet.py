@@ -18,7 +18,9 @@ from tests.programs import ProgramError
 _RESTART_AFTER_S = 0.5
 _FAILED = "error: the worker stopped on an error"
 """In the log of a worker that ended by an error it may meet: the broker was away, or another has its partitions."""
-_STOP_SECONDS = 40.0
+_STOP_SECONDS = 60.0
+"""More than the 40 s after which a worker that cannot stop in good order ends at once, which loses nothing."""
+_AT_ONCE = "stopped at once; the next start goes on"
 _LISTENS = "partitions assigned"
 """In the log of a worker that has joined its group; from then on it listens to signals."""
 _AT_WORK = {"normalise": _LISTENS, "detect": "partition restored", "all": "partition restored"}
@@ -208,7 +210,9 @@ class Fleet:
         listened = ending is signal.SIGTERM and _LISTENS in log_of(worker)
         if code == 0 or (not listened and ending is not None and code == -ending):
             return
-        said = code == ExitCode.UNREACHABLE or (code == ExitCode.FAILURE and _FAILED in log_of(worker))
+        said = code == ExitCode.UNREACHABLE or (
+            code == ExitCode.FAILURE and any(words in log_of(worker) for words in (_FAILED, _AT_ONCE))
+        )
         (self.crashes if said else self.misdeeds).append(f"{worker.name} ended with {code}: {last_words(worker)}")
 
 
