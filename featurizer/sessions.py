@@ -82,8 +82,7 @@ class SessionWindows(OpenSessions):
         name = f"{source}\0{offset}\0{session.ordinal}\0{session.opened}\0{session.client}"
         return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
-    # One function on purpose: this runs for every call, and each call of a helper costs a tenth of its budget.
-    def observe(self, call: ApiCall, arrival: int, offset: int) -> Outcome:  # noqa: C901, PLR0912
+    def observe(self, call: ApiCall, arrival: int, offset: int) -> Outcome:  # noqa: C901, PLR0912 -- a helper costs 10 %
         """Put one call into its client's session.
 
         Args:

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from featurizer.features import FeatureSchema
-from scorer.examples import Examples, Labels, Scores
+from scorer.examples import Examples, Labels, Scores, greatest
 from scorer.labelling import LabelledVectors
 from scorer.manifest import DataSource, Manifest
 from scorer.thresholds import Thresholds, best_f1, most_found, within_budget
@@ -136,11 +136,10 @@ def thresholds_of(vectors: LabelledVectors, rows: Labels, scores: Scores, budget
         budget: false alerts in 1,000 benign sessions.
     """
     closed, session = vectors.closed[rows], vectors.session[rows]
-    greatest = np.zeros(len(vectors.attacks))
-    np.maximum.at(greatest, session[~closed], scores[~closed])
+    early = greatest(scores[~closed], session[~closed], len(vectors.attacks))
     benign = np.setdiff1d(session, np.flatnonzero(vectors.attacked))
     return Thresholds(
-        open=min(within_budget(greatest[benign], budget), 1.0),
+        open=min(within_budget(early[benign], budget), 1.0),
         closed=best_f1(vectors.anomalous[rows][closed], scores[closed]),
     )
 
@@ -161,13 +160,8 @@ def chosen_thresholds(vectors: LabelledVectors, rows: Labels, scores: Scores, op
         return thresholds_of(vectors, rows, scores, options.false_alert_budget)
     closed, session = vectors.closed[rows], vectors.session[rows]
     telling = vectors.anomalous[rows] | ~vectors.attacked[session]
-
-    def greatest(chosen: Labels) -> Scores:
-        result = np.zeros(len(vectors.attacks))
-        np.maximum.at(result, session[chosen], scores[chosen])
-        return result
-
-    early, late = greatest(telling & ~closed), greatest(telling & closed)
+    moments = (telling & ~closed, telling & closed)
+    early, late = (greatest(scores[own], session[own], len(vectors.attacks)) for own in moments)
     present = np.unique(session)
     attacked = present[vectors.attacked[present]]
     benign = np.setdiff1d(present, attacked)

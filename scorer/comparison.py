@@ -17,7 +17,7 @@ from scorer.baselines.isolation_forest import isolation_scores
 from scorer.baselines.midas import TICK_MS, edge_bursts
 from scorer.baselines.transitions import RULE_OF_THUMB, rare_transitions
 from scorer.bootstrap import Ranked
-from scorer.detection import Detected, Detection, Scored, ranking_of
+from scorer.detection import Alerting, Detected, Scored, ranking_of
 from scorer.examples import Labels
 from scorer.recording import Recording
 from scorer.thresholds import within_budget
@@ -116,8 +116,8 @@ def compare(recording: Recording, budget: float | None, seed: int, advance: Adva
     model = Contender(MODEL, "the bundle evaluated", "", model_scores(recording))
     alerting = recording.alerting[model.scored.rows]
     if budget is None:
-        budget = 1000 * Detection(*_part(model.scored, training, alerting)).false_alerts.value
-    own = Detection(*_part(model.scored, test, alerting)).detected(seed)
+        budget = 1000 * Alerting(*_part(model.scored, training, alerting)).false_alerts.value
+    own = Alerting(*_part(model.scored, test, alerting)).detected(seed)
     detectors = [_result(model, None, "the bundle's own", own, ranking_of(model.scored.of(test), seed))]
     for contender in chain([model], baselines(recording, training, seed)):
         advance(contender.name)
@@ -128,7 +128,7 @@ def compare(recording: Recording, budget: float | None, seed: int, advance: Adva
         if contender.rule_of_thumb is not None:
             thresholds["rule of thumb"] = contender.rule_of_thumb
         for chosen, threshold in thresholds.items():
-            detected = Detection(scored, scored.scores >= threshold).detected(seed)
+            detected = Alerting(scored, scored.scores >= threshold).detected(seed)
             detectors.append(_result(contender, threshold, chosen, detected, ranked))
     return Comparison(budget, int(training.sum()), int(test.sum()), detectors)
 

@@ -11,7 +11,7 @@ from sklearn.ensemble import IsolationForest
 
 from featurizer.features import FeatureSchema
 from scorer.call_recipe import CallOptions, examples_of, preparation, ready
-from scorer.examples import Indices, Labels, Scores
+from scorer.examples import Indices, Labels, greatest
 from scorer.labelling import LabelledVectors
 from scorer.training import out_of_fold
 
@@ -55,10 +55,9 @@ def suspects(vectors: LabelledVectors, share: float, options: CallOptions, schem
         options.seed,
         preparation(options, schema),
     )
-    greatest: Scores = np.zeros(len(vectors.attacks))
-    np.maximum.at(greatest, vectors.session[rows], scores)
-    likely = candidates[greatest[candidates] >= _SUSPECT_SCORE]
-    return likely[np.argsort(-greatest[likely], kind="stable")[:most]]
+    of_session = greatest(scores, vectors.session[rows], len(vectors.attacks))
+    likely = candidates[of_session[candidates] >= _SUSPECT_SCORE]
+    return likely[np.argsort(-of_session[likely], kind="stable")[:most]]
 
 
 def _most_isolated(vectors: LabelledVectors, rows: Labels, seed: int) -> Indices:

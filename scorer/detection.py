@@ -7,7 +7,7 @@ import numpy as np
 
 from scorer.bootstrap import Estimate, Ranked, ranked, share_by_client
 from scorer.call_evaluation import Judged, Share
-from scorer.examples import Indices, Labels, Scores
+from scorer.examples import Indices, Labels, Scores, greatest
 from scorer.labelling import LabelledVectors
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -39,8 +39,7 @@ class Scored:
         """
         session = self.moments.session[self.rows]
         counts = self.moments.anomalous[self.rows] | ~self.moments.attacked[session]
-        found = np.full(len(self.moments.attacks), -np.inf)
-        np.maximum.at(found, session[counts], self.scores[counts])
+        found = greatest(self.scores[counts], session[counts], len(self.moments.attacks), -np.inf)
         return np.where(np.isinf(found), np.nan, found)
 
 
@@ -99,7 +98,7 @@ class Detected(msgspec.Struct, frozen=True):
     premature: Proportion
 
 
-class Detection:
+class Alerting:
     """Alerts of a detector over some sessions.
 
     Args:

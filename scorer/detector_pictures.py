@@ -4,7 +4,7 @@ import numpy as np
 
 from scorer import detector_plots, plots
 from scorer.comparison import MODEL, model_scores
-from scorer.detection import Detection
+from scorer.detection import Alerting
 from scorer.detector_report import DetectorReport, complete
 from scorer.recording import Recording
 
@@ -47,6 +47,6 @@ def pictures(report: DetectorReport, recording: Recording) -> dict[str, bytes]:
 
 def _delays(recording: Recording) -> dict[str, detector_plots.Delays]:
     scored, kinds = model_scores(recording), np.array(recording.vectors.attacks)
-    detection = Detection(scored, recording.alerting[scored.rows])
+    detection = Alerting(scored, recording.alerting[scored.rows])
     present = sorted({str(kind) for kind in kinds[recording.judged] if kind})
     return {kind: detection.delays(kinds == kind) for kind in present}

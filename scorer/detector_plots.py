@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scorer.bootstrap import Curve
 from scorer.detection import Proportion
 from scorer.examples import Scores
-from scorer.plots import ANOMALOUS, BENIGN, DPI, GUIDE, NEUTRAL, plain, png
+from scorer.plots import ANOMALOUS, BENIGN, DPI, GUIDE, NEUTRAL, plain, png, titled
 
 # Okabe and Ito's palette, with line styles beside it: told apart by colour-blind readers, and in print.
 _COLOURS = (BENIGN, ANOMALOUS, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -31,7 +31,7 @@ def precision_recall(curves: Mapping[str, Curve], chance: float, band: str) -> b
         chance: share of the sessions that are attacks: the precision of flagging at random.
         band: name of the detector whose interval is drawn.
     """
-    figure, axes = _figure("Precision against recall, over sessions")
+    figure, axes = titled("Precision against recall, over sessions", _SIZE)
     _curves(axes, curves, band)
     axes.axhline(chance, color=GUIDE, linestyle="--", linewidth=1)
     axes.text(0.99, chance + 0.015, "alerting at random", fontsize=9, color=NEUTRAL, ha="right")
@@ -46,7 +46,7 @@ def precision_recall(curves: Mapping[str, Curve], chance: float, band: str) -> b
 
 def roc(curves: Mapping[str, Curve], band: str) -> bytes:
     """Return attacks found against false alerts of several detectors; few false alerts have the most room."""
-    figure, axes = _figure("ROC: attacks found against false alerts, over sessions")
+    figure, axes = titled("ROC: attacks found against false alerts, over sessions", _SIZE)
     _curves(axes, curves, band)
     axes.set_xscale("log")
     axes.set(
@@ -67,9 +67,7 @@ def shares(rows: Sequence[tuple[str, Proportion]], title: str, label: str, *, pe
         label: of the axis.
         per: the axis counts in so many: 100 for per cent.
     """
-    figure = Figure(figsize=(_SIZE[0], _LANE * len(rows) + 1.1), dpi=DPI, layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_title(title, fontsize=11, loc="left")
+    figure, axes = titled(title, (_SIZE[0], _LANE * len(rows) + 1.1))
     places = np.arange(len(rows))[::-1]
     for place, (_, share) in zip(places, rows, strict=True):
         axes.plot([per * share.low, per * share.high], [place, place], color=BENIGN, linewidth=2, alpha=0.6)
@@ -116,10 +114,3 @@ def _curves(axes: Axes, curves: Mapping[str, Curve], band: str) -> None:
 
 def _look(number: int) -> dict[str, Any]:
     return {"color": _COLOURS[number % len(_COLOURS)], "linestyle": _STYLES[number % len(_STYLES)]}
-
-
-def _figure(title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=_SIZE, dpi=DPI, layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_title(title, fontsize=11, loc="left")
-    return figure, axes

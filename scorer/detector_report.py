@@ -9,7 +9,7 @@ import numpy as np
 from scorer.bootstrap import Ranked
 from scorer.call_evaluation import Share
 from scorer.comparison import Comparison, compare, model_scores
-from scorer.detection import Detected, Detection, Proportion, ranking_of
+from scorer.detection import Alerting, Detected, Proportion, ranking_of
 from scorer.evaluation import CALIBRATION_BINS, CalibrationBin, calibration, calibration_error
 from scorer.examples import Labels
 from scorer.manifest import Manifest
@@ -164,7 +164,7 @@ def measure(  # noqa: PLR0913 -- what a report is made of, each named at the cal
                 f"no {kind} session got a verdict: {int((~judged).sum()):,} of {len(judged):,} were too early"
             )
     scored = model_scores(recording)
-    detected = Detection(scored, recording.alerting[scored.rows]).detected(seed)
+    detected = Alerting(scored, recording.alerting[scored.rows]).detected(seed)
     false = int((~attacked[recording.raised]).sum())
     labels, scores = complete(recording)
     comparison, not_compared = None, ""
@@ -221,8 +221,8 @@ def drifted(  # noqa: PLR0913 -- what a change is known by, each named at the ca
     alerting = recording.alerting[scored.rows]
     session = scored.moments.session[scored.rows]
 
-    def detection(sessions: Labels) -> Detection:
-        return Detection(scored.of(sessions), alerting[sessions[session]])
+    def detection(sessions: Labels) -> Alerting:
+        return Alerting(scored.of(sessions), alerting[sessions[session]])
 
     own, others = detection(later & ~added), later & added
     return Drifted(

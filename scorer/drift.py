@@ -101,6 +101,7 @@ class DriftMonitor:
         self._vectors = 0
         self._now = 0
         self._raised = np.zeros(len(self.variables), dtype=np.bool_)
+        self._index: Vector | None = None  # of the window; None while it holds too few vectors
 
     @property
     def vectors(self) -> int:
@@ -110,9 +111,7 @@ class DriftMonitor:
     @property
     def psi(self) -> dict[str, float]:
         """The PSI of each variable over the window; empty while there are too few vectors to tell."""
-        if self._vectors < self._policy.minimum_vectors:
-            return {}
-        return dict(zip(self.variables, self._index().tolist(), strict=True))
+        return {} if self._index is None else dict(zip(self.variables, self._index.tolist(), strict=True))
 
     @property
     def raised(self) -> tuple[str, ...]:
@@ -131,12 +130,10 @@ class DriftMonitor:
         if len(rows):
             self._add(bin_counts(np.column_stack([rows, scores]), self._edges), len(rows), now)
         self._forget(now)
+        self._index = None
         if self._vectors >= self._policy.minimum_vectors:
-            index = self._index()
+            self._index = index = population_stability_index(self._expected, self._counts / self._vectors)
             self._raised = (self._raised | (index > self._policy.raise_above)) & (index >= self._policy.clear_below)
-
-    def _index(self) -> Vector:
-        return population_stability_index(self._expected, self._counts / self._vectors)
 
     def _add(self, counts: Counts, vectors: int, now: int) -> None:
         own, part = self._policy, self._parts[-1] if self._parts else None

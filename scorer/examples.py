@@ -37,6 +37,20 @@ class Examples:
         return Examples(self.features[rows], self.anomalous[rows], self.groups[rows], self.weights[rows])
 
 
+def greatest(scores: Scores, session: Indices, count: int, least: float = 0.0) -> Scores:
+    """Return the greatest score of each session, shape (count,).
+
+    Args:
+        scores: shape (n,).
+        session: number of each score's session, shape (n,).
+        count: number of sessions.
+        least: of a session without a score, and at least that of any.
+    """
+    found = np.full(count, least)
+    np.maximum.at(found, session, scores)
+    return found
+
+
 def groups_of(features: Matrix) -> Indices:
     """Number the distinct rows of a matrix: equal rows get the same number; missing values are equal to each other."""
     comparable = np.where(np.isnan(features), -np.inf, features)

@@ -28,7 +28,7 @@ Run = tuple[Labels, Scores]
 
 def roc(runs: Sequence[Run]) -> bytes:
     """Return the ROC curve of each repetition; the corner that matters is enlarged."""
-    figure, axes = _figure("ROC: anomalies found against false alerts, rows not seen in training")
+    figure, axes = titled("ROC: anomalies found against false alerts, rows not seen in training")
     inset = axes.inset_axes((0.42, 0.18, 0.55, 0.55))
     for labels, scores in runs:
         false, true, _ = roc_curve(labels, scores)
@@ -48,7 +48,7 @@ def roc(runs: Sequence[Run]) -> bytes:
 
 def precision_recall(runs: Sequence[Run]) -> bytes:
     """Return the precision-recall curve of each repetition."""
-    figure, axes = _figure("Precision against recall, rows not seen in training")
+    figure, axes = titled("Precision against recall, rows not seen in training")
     for labels, scores in runs:
         precision, recall, _ = precision_recall_curve(labels, scores)
         axes.plot(recall, precision, color=BENIGN, alpha=0.8, linewidth=1.4)
@@ -89,7 +89,7 @@ def reliability(runs: Sequence[Run]) -> bytes:
 
 def threshold_sweep(runs: Sequence[Run], thresholds: dict[str, float]) -> bytes:
     """Return precision, recall and F1 over all thresholds, with the chosen ones marked."""
-    figure, axes = _figure("What each threshold does, rows not seen in training")
+    figure, axes = titled("What each threshold does, rows not seen in training")
     rows: list[list[SweepRow]] = [sweep(labels, scores, 100) for labels, scores in runs]
     at = [row.threshold for row in rows[0]]
     for name, colour in (("precision", BENIGN), ("recall", ANOMALOUS), ("f1", "black")):
@@ -107,8 +107,9 @@ def threshold_sweep(runs: Sequence[Run], thresholds: dict[str, float]) -> bytes:
     return png(figure)
 
 
-def _figure(title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=DPI, layout="constrained")
+def titled(title: str, size: tuple[float, float] = (_WIDTH, _HEIGHT)) -> tuple[Figure, Axes]:
+    """Return a figure of so many inches with one panel, and the panel."""
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, fontsize=11, loc="left")
     return figure, axes

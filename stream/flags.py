@@ -1,4 +1,4 @@
-"""Flags that every command with settings takes, and the settings they make.
+"""Flags that several commands take, and the settings they make.
 
 def run(config: ConfigFlag = None, assign: AssignFlag = None, bootstrap: BootstrapFlag = None) -> None:
     settings = settings_of(config, assign, {"kafka.bootstrap_servers": bootstrap})
@@ -43,6 +43,12 @@ BootstrapFlag = Annotated[
         metavar="HOST:PORT",
         help="Kafka brokers; short for --set kafka.bootstrap_servers=…",
         show_default=False,
+    ),
+]
+BundleFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--bundle", metavar="NAME|PATH", help="Model bundle; short for --set model.bundle=…", show_default=False
     ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Write JSON for another program.")]

@@ -20,6 +20,7 @@ from scorer.verdicts import Readiness
 from stream import assembly
 from stream.adapters import decoder
 from stream.batches import Batch, Decode
+from stream.pipeline import Sessionizer
 from stream.records import REPLAY, FileRecord
 from stream.settings import Settings
 
@@ -153,8 +154,13 @@ def replay_vectors(
     """
     settings = without_linger(settings)
     sessionizer = assembly.sessionizer(settings, _decoders(settings, log_format))
+    yield from vectors_of(sessionizer, Lines().read(files, progress))
+
+
+def vectors_of(sessionizer: Sessionizer, batches: Iterable[list[FileRecord]]) -> Iterator[FeatureVector]:
+    """Yield every vector of the sessions of one partition's records; those still open at the end are closed."""
     sessionizer.assign(REPLAY)
-    for records in Lines().read(files, progress):
+    for records in batches:
         yield from (sample.vector for sample in sessionizer.sessionize(records).samples)
     yield from (sample.vector for sample in sessionizer.close([REPLAY], CloseReason.END_OF_INPUT).samples)
 

@@ -1,4 +1,4 @@
-"""Drift: the same log with something changed that is no attack, to see whether the detector stays calm.
+"""Changes of traffic: the same log with something in it that is no attack, to see whether the detector stays calm.
 
 Every change is made to the calls as they are read, so sessions, degree tables and verdicts follow as in service.
 """

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from stream.adapters import decoder
 from stream.batches import PartitionState
 from stream.pipeline import Sessionizer
 from stream.records import REPLAY, FileRecord, TopicPartition
-from stream.replay import Lines, Progress, without_linger
+from stream.replay import Lines, Progress, vectors_of, without_linger
 from stream.settings import Settings
 
 _BATCH_CALLS = 10_000
@@ -48,12 +49,12 @@ def call_vectors(
     sessionizer = assembly.sessionizer(
         without_linger(settings), {REPLAY.topic: None}, partial(IsolatingSessionizer, isolated=woven)
     )
-    sessionizer.assign(REPLAY)
-    for first in range(0, len(calls), _BATCH_CALLS):
-        batch = calls[first : first + _BATCH_CALLS]
-        records = [FileRecord(first + at, encode_call(call)) for at, call in enumerate(batch)]
-        yield from (sample.vector for sample in sessionizer.sessionize(records).samples)
-    yield from (sample.vector for sample in sessionizer.close([REPLAY], CloseReason.END_OF_INPUT).samples)
+    firsts = range(0, len(calls), _BATCH_CALLS)
+    yield from vectors_of(sessionizer, (_records(first, calls[first : first + _BATCH_CALLS]) for first in firsts))
+
+
+def _records(first: int, calls: Iterable[ApiCall]) -> list[FileRecord]:
+    return [FileRecord(offset, encode_call(call)) for offset, call in enumerate(calls, start=first)]
 
 
 class IsolatingSessionizer(Sessionizer):
@@ -82,7 +83,9 @@ class IsolatingSessionizer(Sessionizer):
         def observe_isolated(call: ApiCall, arrival: int, offset: int) -> Outcome:
             outcome = observe(call, arrival, offset)
             if call.client in self._isolated and (session := windows.open.get(call.client)) is not None:
-                table.retract(list(session.edges)[self._edges_absent(session) :])
+                # From the end: a call adds an edge at most, and a session may have thousands.
+                new = len(session.edges) - self._edges_absent(session)
+                table.retract(islice(reversed(session.edges), new))
                 self._absent[call.client] = (session, len(session.edges))
             return outcome
 
@@ -95,7 +98,7 @@ class IsolatingSessionizer(Sessionizer):
         return edges if known is session else 0
 
     def _take(self, state: PartitionState, session: Session, occasion: Occasion, reason: CloseReason | None) -> None:
-        absent = list(session.edges)[: self._edges_absent(session)]
+        absent = list(islice(session.edges, self._edges_absent(session)))
         for edge in absent:
             state.table.add(edge >> EDGE_BITS, edge & DESTINATION_MASK)
         super()._take(state, session, occasion, reason)

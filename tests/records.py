@@ -1,6 +1,6 @@
 """Records, decoders and detectors for tests of the pipeline: no broker, every value given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,7 +13,7 @@ from scorer.alerts import AlertPolicy, Contribution
 from scorer.judge import Judge
 from scorer.verdicts import Readiness, Verdict
 from stream.adapters import Decoded, Reject
-from stream.batches import Decode
+from stream.batches import Batch, Decode
 from stream.dead_letter_limit import DeadLetterPolicy, DeadLetterWindow
 from stream.dead_letters import Reason
 from stream.pipeline import Detector
@@ -161,3 +161,17 @@ def detect_stage(
         policy=CheckpointPolicy(interval_s=10, records=1000),
         limit=limit or DeadLetterWindow(DeadLetterPolicy(), "detect"),
     )
+
+
+def run(detector: Detector, records: Iterable[Made]) -> Batch:
+    """Sessionize and score one batch."""
+    batch = detector.sessionize(list(records))
+    detector.score(batch)
+    return batch
+
+
+def walk(endpoints: str, client: str = "ann", start: int = NOW, first: int = 0, **where: Any) -> list[Made]:
+    """Return the records of a client that calls GET /<letter> once a millisecond."""
+    return [
+        call_record(first + at, start + at, client, f"GET /{letter}", **where) for at, letter in enumerate(endpoints)
+    ]

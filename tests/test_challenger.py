@@ -1,6 +1,5 @@
 """A challenger judges what the champion judges, counts what it would have alerted, and changes nothing."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import given, settings
@@ -17,7 +16,7 @@ from stream.pipeline import Detector
 from stream.records import TopicPartition
 from tests.alerting import vector, verdict_of
 from tests.model_factory import make_bundle
-from tests.records import CALLS, NOW, OTHER, Made, PlainJudge, call_record, make_detector, plain_judge
+from tests.records import CALLS, NOW, OTHER, PlainJudge, make_detector, plain_judge, run, walk
 
 POLICY = AlertPolicy(cooldown=10_000)
 ENDPOINTS = "abcdefghijklmnop"
@@ -34,18 +33,6 @@ def detector_with(challenger: Judge | None, *assigned: TopicPartition, **options
     detector = make_detector(*assigned, alerts=POLICY, **options)
     detector.challenger = None if challenger is None else Challenger(challenger, POLICY)
     return detector
-
-
-def run(detector: Detector, records: Iterable[Made]) -> Batch:
-    batch = detector.sessionize(list(records))
-    detector.score(batch)
-    return batch
-
-
-def walk(endpoints: str, client: str = "ann", start: int = NOW, first: int = 0, **where: Any) -> list[Made]:
-    return [
-        call_record(first + at, start + at, client, f"GET /{letter}", **where) for at, letter in enumerate(endpoints)
-    ]
 
 
 def outputs(batch: Batch) -> object:

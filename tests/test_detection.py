@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scorer.comparison import BY_BUDGET, MODEL, compare, halves, model_scores
-from scorer.detection import Detection, Scored, ranking_of
+from scorer.detection import Alerting, Scored, ranking_of
 from scorer.detector_report import complete, drifted, measure
 from scorer.manifest import DataSource, Manifest
 from scorer.recording import Recording
@@ -26,9 +26,9 @@ MANIFEST = Manifest(
 )
 
 
-def detection(recording: Recording) -> Detection:
+def detection(recording: Recording) -> Alerting:
     scored = model_scores(recording)
-    return Detection(scored, recording.alerting[scored.rows])
+    return Alerting(scored, recording.alerting[scored.rows])
 
 
 def test_calls_and_seconds_count_from_the_first_hostile_call() -> None:
@@ -66,7 +66,7 @@ def test_a_detector_of_calls_can_alert_at_the_very_call() -> None:
     moments = recording.call_moments()
     scored = Scored(moments, np.arange(len(moments.session)), (recording.calls.endpoint == 2).astype(np.float64))
 
-    detected = Detection(scored, scored.scores > 0).detected(0)
+    detected = Alerting(scored, scored.scores > 0).detected(0)
 
     assert recording.calls.endpoints[2] == "z"
     assert (detected.overall.calls, detected.overall.seconds) == ([2.0] * 5, [1.0] * 5)

@@ -15,6 +15,7 @@ from stream.cli import main
 from stream.recorder import Recorder
 from stream.replay import Replay
 from stream.settings import Settings, load_settings
+from tests.simulated_logs import simulated_log
 
 LIMITS = {
     "sessions.gap_s": 60.0,
@@ -37,11 +38,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def traffic(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Simulated calls and their labels."""
-    folder = tmp_path_factory.mktemp("traffic")
-    calls, labels = folder / "calls.jsonl", folder / "labels.jsonl"
-    flags = ["--seed", "5", "--duration", "60", "--rate", "120", "--attack-share", "0.15", "--time-scale", "30"]
-    assert main(["simulate", "--out", str(calls), "--labels", str(labels), *flags]) == 0
-    return calls, labels
+    return simulated_log(tmp_path_factory.mktemp("traffic"), seed=5, duration_s=60, rate=120, attack_share=0.15)
 
 
 @pytest.fixture(scope="module")

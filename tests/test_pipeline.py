@@ -20,21 +20,19 @@ from stream.dead_letters import Reason
 from stream.pipeline import Detector, Normaliser
 from stream.records import TopicPartition
 from tests.model_factory import make_bundle
-from tests.records import CALLS, LOGS, NOW, OTHER, Made, call_record, decode_words, make_detector, plain_judge
-
-
-def run(detector: Detector, records: Iterable[Made]) -> Batch:
-    """Sessionize and score one batch."""
-    batch = detector.sessionize(list(records))
-    detector.score(batch)
-    return batch
-
-
-def walk(endpoints: str, client: str = "ann", start: int = NOW, first: int = 0, **where: Any) -> list[Made]:
-    """Return the records of a client that calls GET /<letter> once a millisecond."""
-    return [
-        call_record(first + at, start + at, client, f"GET /{letter}", **where) for at, letter in enumerate(endpoints)
-    ]
+from tests.records import (
+    CALLS,
+    LOGS,
+    NOW,
+    OTHER,
+    Made,
+    call_record,
+    decode_words,
+    make_detector,
+    plain_judge,
+    run,
+    walk,
+)
 
 
 def letters(batch: Batch) -> list[tuple[Reason, bytes, int, int | None]]:

@@ -284,6 +284,16 @@ def test_clients_commit_with_their_outputs_and_read_what_was_committed() -> None
     assert "transactional.id" not in producer_config(load_settings(), None)
 
 
+def test_static_members_take_all_partitions_anew_at_each_change_unless_told_otherwise() -> None:
+    """What a cooperative one gave up just before it stopped would be nobody's."""
+    static = {"group.instance.id": "worker-1"}
+    assert consumer_config(properties(**static), "detect")["partition.assignment.strategy"] == "range"
+    chosen = properties(**static, **{"partition.assignment.strategy": "roundrobin"})
+    assert consumer_config(chosen, "detect")["partition.assignment.strategy"] == "roundrobin"
+    newer = consumer_config(properties(**static, **{"group.protocol": "consumer"}), "detect")
+    assert "partition.assignment.strategy" not in newer
+
+
 def test_the_newer_group_protocol_is_possible() -> None:
     config = consumer_config(properties(**{"group.protocol": "consumer"}), "detect")
 

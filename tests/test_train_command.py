@@ -28,6 +28,7 @@ from stream.train import ESTIMATOR, library_versions, runner, table_data, worker
 from tests.labelled_sessions import make_examples
 from tests.made_up_report import made_up_report
 from tests.pictures import assert_picture
+from tests.simulated_logs import simulated_log
 
 SCHEMA = ACCESS_BEHAVIOUR_V1
 LIMITS = {"sessions.gap_s": 60.0, "sessions.quiet_s": 3.0, "sessions.lateness_s": 1.0}
@@ -51,11 +52,7 @@ def process_tracker() -> None:
 @pytest.fixture(scope="module")
 def traffic(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Simulated calls and their labels."""
-    folder = tmp_path_factory.mktemp("traffic")
-    calls, labels = folder / "calls.jsonl", folder / "labels.jsonl"
-    flags = ["--seed", "3", "--duration", "90", "--rate", "120", "--attack-share", "0.15", "--time-scale", "30"]
-    assert main(["simulate", "--out", str(calls), "--labels", str(labels), *flags]) == 0
-    return calls, labels
+    return simulated_log(tmp_path_factory.mktemp("traffic"), seed=3, duration_s=90, rate=120, attack_share=0.15)
 
 
 def train(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -3,8 +3,6 @@
 The simulator's attacks are the test of the woven ones: another principle, another seed, other clients.
 """
 
-import io
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -14,11 +12,11 @@ from scorer.bundle import ModelBundle
 from scorer.call_recipe import CallOptions, train_on_calls
 from scorer.labelling import AttackLabel, read_labels
 from scorer.manifest import DataSource
-from stream.cli import main
 from stream.settings import load_settings
 from stream.unlabelled import weave_into
 from stream.weaving import read_calls
 from tests.detection import Found, detect
+from tests.simulated_logs import simulated_log
 
 SETTINGS = load_settings(None, {"sessions.gap_s": 60.0, "sessions.quiet_s": 3.0, "sessions.lateness_s": 1.0})
 SOURCE = DataSource(name="made up", sha256="0" * 64, licence="Apache-2.0", url="", description="Simulated calls.")
@@ -28,10 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def simulated(folder: Path, seed: int, attack_share: float) -> tuple[Path, list[AttackLabel]]:
-    calls, labels = folder / f"calls{seed}", folder / f"labels{seed}"
-    flags = ("--duration", "400", "--rate", "200", "--time-scale", "30", "--attack-share", str(attack_share))
-    with redirect_stdout(io.StringIO()):
-        assert main(["simulate", "--out", str(calls), "--labels", str(labels), "--seed", str(seed), *flags]) == 0
+    calls, labels = simulated_log(folder, seed, duration_s=400, rate=200, attack_share=attack_share)
     return calls, read_labels(labels.read_bytes())
 
 

@@ -159,9 +159,7 @@ def _slowest(readable: Sequence[str], durations: dict[str, list[float]]) -> list
 def _flows(observed: Observed, writes: frozenset[str]) -> list[list[str]]:
     flows: dict[tuple[str, ...], None] = {}
     for session in observed.sessions:
-        steps = tuple(
-            dict.fromkeys(call.endpoint for call in session if call.endpoint.partition(" ")[2] != UNMATCHED_ROUTE)
-        )
+        steps = tuple(dict.fromkeys(call.endpoint for call in session if _route(call.endpoint) != UNMATCHED_ROUTE))
         if len(writes.intersection(steps)) >= _FEWEST_WRITES:
             flows[steps] = None
     return [list(steps) for steps in flows]

@@ -11,11 +11,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
 from stream import assembly
-from stream.adapters import FORMATS
-from stream.commands.replay import BundleFlag
+from stream.commands.replay import require_format
+from stream.commands.train import FormatFlag
 from stream.console import print_json, stderr, stdout
 from stream.errors import CommandError, ExitCode
-from stream.flags import AssignFlag, ConfigFlag, JsonFlag, settings_of
+from stream.flags import AssignFlag, BundleFlag, ConfigFlag, JsonFlag, settings_of
 
 if TYPE_CHECKING:
     from scorer.detector_report import DetectorReport
@@ -36,7 +36,6 @@ LabelsFlag = Annotated[
         dir_okay=False,
     ),
 ]
-FormatFlag = Annotated[str, typer.Option("--format", "-f", metavar="|".join(FORMATS), help="Log format of --calls.")]
 OutFlag = Annotated[
     Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write report.html and report.json to.")
 ]
@@ -76,8 +75,7 @@ def evaluate(  # noqa: PLR0913 -- one parameter per flag
     The logs are replayed as a worker would read them. The folder gets report.html, which needs nothing else, and
     report.json.
     """
-    if log_format not in FORMATS:
-        raise CommandError(f"no format {log_format!r}", f"choose one of {', '.join(FORMATS)}", ExitCode.USAGE)
+    require_format(log_format)
     settings = settings_of(config, assign, {"model.bundle": bundle})
     model = assembly.model_bundle(settings)
     # Matplotlib and scikit-learn take a second to load: --help need not wait.

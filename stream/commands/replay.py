@@ -13,7 +13,7 @@ from stream import assembly
 from stream.adapters import FORMATS
 from stream.console import stderr
 from stream.errors import CommandError, ExitCode
-from stream.flags import AssignFlag, ConfigFlag, JsonFlag, settings_of
+from stream.flags import AssignFlag, BundleFlag, ConfigFlag, JsonFlag, settings_of
 from stream.replay import Progress as Report
 from stream.replay import Replay
 from stream.reports import JsonReport, TextReport
@@ -25,12 +25,6 @@ FilesArgument = Annotated[
     ),
 ]
 FormatFlag = Annotated[str, typer.Option("--format", "-f", metavar="|".join(FORMATS), help="Log format of the files.")]
-BundleFlag = Annotated[
-    str | None,
-    typer.Option(
-        "--bundle", metavar="NAME|PATH", help="Model bundle; short for --set model.bundle=…", show_default=False
-    ),
-]
 MostFlag = Annotated[int, typer.Option("--most", min=0, help="Sessions shown: those with the highest scores.")]
 DegreesFlag = Annotated[
     Path | None,
@@ -55,8 +49,7 @@ def replay(  # noqa: PLR0913 -- one parameter per flag
 
     With --json every session, alert and dead letter is one JSON object a line, and the summary is the last.
     """
-    if log_format not in FORMATS:
-        raise CommandError(f"no format {log_format!r}", f"choose one of {', '.join(FORMATS)}", ExitCode.USAGE)
+    require_format(log_format)
     settings = settings_of(config, assign, {"model.bundle": bundle})
     model = assembly.model_bundle(settings)
     run = Replay(settings, model, log_format)
@@ -72,6 +65,16 @@ def replay(  # noqa: PLR0913 -- one parameter per flag
             "no line was understood as a call",
             "name the format with --format; --json shows each dead letter with its reason",
         )
+
+
+def require_format(name: str) -> None:
+    """Refuse a log format that there is not.
+
+    Raises:
+        CommandError: names those that there are.
+    """
+    if name not in FORMATS:
+        raise CommandError(f"no format {name!r}", f"choose one of {', '.join(FORMATS)}", ExitCode.USAGE)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import typer
 from stream import assembly
 from stream.app import Role
 from stream.errors import CommandError
-from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, settings_of
+from stream.flags import AssignFlag, BootstrapFlag, BundleFlag, ConfigFlag, settings_of
 from stream.logs import configure_logs
 from stream.topics import require_topics
 from stream.worker import assemble, require_port, run_until_stopped
@@ -16,12 +16,6 @@ from stream.worker import assemble, require_port, run_until_stopped
 log = structlog.get_logger(__name__)
 
 RoleFlag = Annotated[Role, typer.Option("--role", help="What this worker does.")]
-BundleFlag = Annotated[
-    str | None,
-    typer.Option(
-        "--bundle", metavar="NAME|PATH", help="Model bundle; short for --set model.bundle=…", show_default=False
-    ),
-]
 PortFlag = Annotated[
     int | None,
     typer.Option("--web-port", metavar="PORT", help="Short for --set web.port=…", show_default=False),
