@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as Offset
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from stream.batches import Batch
 from stream.records import TopicPartition
@@ -40,6 +40,9 @@ _LASTING = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
 """Refusals that no repetition changes; a person has to."""
+
+_HANGS_S = 10.0
+"""A call that takes milliseconds, and this long, hangs; short, as a worker that is to end waits for it too."""
 
 
 @dataclass(slots=True)
@@ -137,6 +140,7 @@ class Transactions:
         self._config = config
         self._producer = Producer(config)
         self._timeout_s = timeout_s
+        self._hangs_s = min(_HANGS_S, timeout_s / 2)
 
     def start(self) -> None:
         """Register the transactional id, which also aborts what a killed predecessor left open."""
@@ -163,14 +167,14 @@ class Transactions:
             before_sleep=lambda state: self._abort(state.outcome.exception() if state.outcome else None),
             reraise=True,
         )
+        renewing = Retrying(
+            retry=retry_if_exception_type(HungError),
+            stop=stop_after_delay(self._timeout_s),
+            before_sleep=lambda _: self._renew(cycle),
+            reraise=True,
+        )
         try:
-            try:
-                retrying(self._transaction, cycle, consumer)
-            except HungError as error:
-                self._renew()
-                if cycle.abandoned:
-                    raise AbandonedError from error
-                retrying(self._transaction, cycle, consumer)
+            renewing(retrying, self._transaction, cycle, consumer)
         except HungError as error:
             raise DeliveryError(f"{error}; restart this worker: it resumes from the last commit") from error
         except KafkaException as error:
@@ -211,15 +215,22 @@ class Transactions:
 
         Thread(target=send, name="send offsets", daemon=True).start()
         try:
-            sent.result(self._timeout_s / 2)
+            sent.result(self._hangs_s)
         except TimeoutError:
-            raise HungError(f"no end of sending offsets after {self._timeout_s / 2:g} s") from None
+            raise HungError(f"no end of sending offsets after {self._hangs_s:g} s") from None
 
-    def _renew(self) -> None:
-        """Give the producer up, with the transaction and the thread that it is stuck in, for a new one of its id."""
+    def _renew(self, cycle: Cycle) -> None:
+        """Give the producer up, with the transaction and the thread that it is stuck in, for a new one of its id.
+
+        Raises:
+            AbandonedError: the cycle is not to be repeated.
+            DeliveryError: the broker does not answer or refuses.
+        """
         log.warning("the client library hangs; going on with a new producer")
         self._producer = Producer(self._config)
         self.start()
+        if cycle.abandoned:
+            raise AbandonedError
 
     def _abort(self, error: BaseException | None) -> None:
         log.warning("transaction aborted", error=str(error))

@@ -164,7 +164,7 @@ class Gatewatch:
         return len(self.kafka.admin().describe_consumer_groups([group])[group].result(timeout=20).members)
 
     def read(self, topic: str) -> list[Message]:
-        """Return all committed records of a topic, partition by partition in order."""
+        """Return all records of a topic that are committed now, partition by partition in order."""
         return sorted(self._records(topic), key=lambda record: (record.partition() or 0, record.offset() or 0))
 
     def documents(self, topic: str) -> list[dict[str, Any]]:
@@ -191,18 +191,21 @@ class Gatewatch:
             }
         )
         try:
-            unread = self._numbers(reader, topic)
-            reader.assign([TopicPartition(topic, number, 0) for number in unread])
-            deadline = time.monotonic() + 30
+            places = [TopicPartition(topic, number, 0) for number in self._numbers(reader, topic)]
+            # The present ends: a topic that others write to may never report the end of a partition.
+            unread = {own.partition: reader.get_watermark_offsets(own, timeout=20)[1] for own in places}
+            reader.assign(places)
+            deadline = time.monotonic() + PATIENCE_S
             while unread:
-                assert time.monotonic() < deadline, f"{topic} could not be read to its end"
+                assert time.monotonic() < deadline, f"{topic} could not be read to its end: {unread}"
                 for message in reader.consume(10_000, 0.2):
-                    error = message.error()
+                    error, number = message.error(), message.partition() or 0
                     if error is None:
                         yield message
                     else:
                         assert error.code() == KafkaError._PARTITION_EOF, error.str()
-                        unread.discard(message.partition() or 0)
+                    if error is not None or (message.offset() or 0) + 1 >= unread.get(number, 0):
+                        unread.pop(number, None)
         finally:
             reader.close()
 
@@ -281,6 +284,17 @@ class Worker(Program):
     def wait_ready(self, seconds: float = PATIENCE_S) -> None:
         """Return when it has joined its groups."""
         self.wait_until(f"{self.url}/readyz", seconds)
+
+    def wait_ended(self, seconds: float = PATIENCE_S) -> int:
+        """Return the exit code when it has ended by itself.
+
+        Raises:
+            ProgramError: it has not; the message ends with its output.
+        """
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise ProgramError(f"{self.name} has not ended after {seconds:g} s:\n{self.output()}") from None
 
     def kill(self) -> None:
         """End it at once."""

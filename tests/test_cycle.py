@@ -315,8 +315,10 @@ class TestTransactions:
             Transactions({}, 0.2).deliver(cycle, consuming(journal))
         assert journal == ["begin", *PRODUCED, "hang", "init"]
 
-    def test_a_second_hanging_call_ends_it(self, journal: list[str], hanging: Callable[[int], None]) -> None:
-        hanging(2)
+    def test_calls_that_hang_for_all_of_the_time_end_it(
+        self, journal: list[str], hanging: Callable[[int], None]
+    ) -> None:
+        hanging(3)
         with pytest.raises(DeliveryError, match=r"no end of sending offsets .*; restart this worker"):
             Transactions({}, 0.2).deliver(cycle_of(), consuming(journal))
 

@@ -143,7 +143,7 @@ def test_a_defect_in_an_agent_ends_the_worker(role: str, step: str, kafka: Kafka
         gatewatch.worker("all", before=defect) as worker,
         Load(gatewatch.producer(), gatewatch.logs, rate=500, keyed=False),
     ):
-        assert worker.process.wait(PATIENCE_S) == 1
+        assert worker.wait_ended() == 1
     assert "the worker stops" in worker.output()
     assert f"error='a defect' role={role}" in worker.output()
     assert "error: the worker stopped on an error" in worker.output()
@@ -171,7 +171,7 @@ def test_a_topic_full_of_garbage_ends_the_worker(role: str, kafka: Kafka, tmp_pa
         for _ in range(200):
             producer.produce(topic, b"no call", b"nobody", partition=0)
         assert producer.flush(10) == 0
-        assert worker.process.wait(PATIENCE_S) == 1
+        assert worker.wait_ended() == 1
     errors = worker.output().rpartition("error: ")[2]
     assert f"records of the role {role} are dead letters, and the limit is 5 %" in errors
     assert "undecodable; for example " in errors
@@ -186,7 +186,7 @@ def test_a_topic_that_refuses_records_ends_the_worker(guarantee: str, kafka: Kaf
     kafka.create_topic("features", PARTITIONS, {"max.message.bytes": "200", "retention.ms": str(720 * 3_600_000)})
     gatewatch = deploy(kafka, tmp_path, delivery__guarantee=guarantee)
     with gatewatch.worker() as worker, Load(gatewatch.producer(), gatewatch.logs, rate=500, keyed=False):
-        assert worker.process.wait(PATIENCE_S) == 1
+        assert worker.wait_ended() == 1
     assert "MSG_SIZE_TOO_LARGE" in worker.output()
     assert "error: the worker stopped on an error" in worker.output()
     assert sum(gatewatch.committed("detect", gatewatch.api_calls).values()) == 0

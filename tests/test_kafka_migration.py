@@ -131,7 +131,7 @@ def interrupted(kafka: Kafka, folder: Path) -> tuple[Gatewatch, Traffic]:
             traffic.write(rounds, BEFORE)
             gatewatch.wait_until_read("detect", gatewatch.api_calls)
         add_partitions(kafka, gatewatch.api_calls)
-        assert worker.process.wait(60) == ExitCode.STATE, worker.output()
+        assert worker.wait_ended() == ExitCode.STATE, worker.output()
     return gatewatch, traffic
 
 

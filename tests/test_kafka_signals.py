@@ -26,7 +26,7 @@ def test_a_second_signal_ends_a_worker_at_once(kafka: Kafka, tmp_path: Path) -> 
         time.sleep(1)
         ended_early = worker.process.poll()
         worker.process.send_signal(signal.SIGTERM)
-        assert worker.process.wait(5) in {0, 1}
+        assert worker.wait_ended(5) in {0, 1}
         assert ended_early is not None or "a second signal" in worker.output()
         assert producer.flush(0) == 0
 
@@ -39,7 +39,7 @@ def test_a_shutdown_that_hangs_has_an_end(kafka: Kafka, tmp_path: Path) -> None:
         worker.wait_ready()
         began = time.monotonic()
         worker.process.send_signal(signal.SIGTERM)
-        assert worker.process.wait(PATIENCE_S) == 1
+        assert worker.wait_ended() == 1
         assert time.monotonic() - began < 20
     assert "stopping took longer than 11 s" in worker.output()
 
@@ -54,7 +54,7 @@ def test_a_worker_that_is_stopped_while_it_connects_ends_in_good_order(kafka: Ka
     with gatewatch.worker("detect", before=slow) as worker:
         wait_for(lambda: "connecting" in worker.output(), "the worker to connect")
         worker.process.send_signal(signal.SIGTERM)
-        assert worker.process.wait(PATIENCE_S) == 0
+        assert worker.wait_ended() == 0
 
 
 def test_sighup_reloads_the_model_and_a_broken_one_changes_nothing(kafka: Kafka, tmp_path: Path) -> None:

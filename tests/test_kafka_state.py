@@ -170,7 +170,7 @@ def assert_stops(own: Broken, said: str) -> None:
     assert any(said in report["problem"] for report in reports), reports
     assert all(report["advice"] for report in reports if report["problem"])
     with own.gatewatch.worker("detect") as worker:
-        assert worker.process.wait(60) == ExitCode.STATE, worker.output()
+        assert worker.wait_ended() == ExitCode.STATE, worker.output()
         assert said in worker.output()
         assert "hint=" in worker.output()
 
@@ -262,7 +262,7 @@ def test_partitions_added_under_a_worker_stop_it(kafka: Kafka, tmp_path: Path) -
         worker.wait_ready()
         kafka.admin().create_partitions([NewPartitions(topic, 4)])[topic].result(timeout=20)
         began = time.monotonic()
-        assert worker.process.wait(60) == ExitCode.STATE, worker.output()
+        assert worker.wait_ended() == ExitCode.STATE, worker.output()
         assert time.monotonic() - began < 30
         assert f"{topic} has 4 partitions now and had 2 at a checkpoint" in worker.output()
         assert "gatewatch state migrate" in worker.output()
