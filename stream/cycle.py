@@ -314,8 +314,9 @@ def produce_all(producer: Producer, outgoing: Iterable[Outgoing], reported: Any 
         while True:
             try:
                 # By position, which takes half as long as by name, and a checkpoint is thousands of records. The
-                # fifth and the sixth are both for the delivery report; a time of 0 is the present one.
-                produce(topic, value, key, partition, None, reported, max(timestamp, 0), listed)
+                # fifth and the sixth are both for the delivery report, and with any fifth, even None, the sixth is
+                # not called; a time of 0 is the present one.
+                produce(topic, value, key, partition, reported, None, max(timestamp, 0), listed)
                 break
             except BufferError:
                 producer.poll(0.05)

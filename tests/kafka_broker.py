@@ -7,6 +7,7 @@ from the jars that Maven Central publishes, where there are a JDK and Maven (or 
 """
 
 import argparse
+import fcntl
 import os
 import random
 import shutil
@@ -118,8 +119,8 @@ class JarBroker:
                     "java",
                     "-Xmx512m",
                     "-cp",
-                    f"{self._jars}/*",
-                    str(LAUNCHER),
+                    f"{self._jars}:{self._jars}/*",
+                    LAUNCHER.stem,
                     str(self._folder / "server.properties"),
                     CLUSTER_ID,
                 ],
@@ -298,30 +299,37 @@ def kafka_jars() -> Path:
     Raises:
         BrokerUnavailableError: there is no JDK, or the jars are not here and Maven is not either, or it failed.
     """
-    folder = CHECKOUT / f".cache/kafka-libs/{KAFKA_VERSION}-{zlib.crc32(POM.read_bytes()):08x}"
+    origin = zlib.crc32(POM.read_bytes() + LAUNCHER.read_bytes())
+    folder = CHECKOUT / f".cache/kafka-libs/{KAFKA_VERSION}-{origin:08x}"
     if shutil.which("java") is None or shutil.which("javac") is None:
         raise BrokerUnavailableError(INSTALL_HINT)
-    if folder.is_dir():
-        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several runs may start at once, and Maven's own store is for one at a time
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
+                libs = Path(unfinished) / "libs"
+                _fill(libs)
+                libs.rename(folder)  # at once, or not at all
+    return folder
+
+
+def _fill(libs: Path) -> None:
+    """Bring the jars to a folder, and compile the launcher beside them: to do so at each start takes as long as Kafka.
+
+    Raises:
+        BrokerUnavailableError: Maven is not here, or one of the two failed.
+    """
     if shutil.which("mvn") is None:
         raise BrokerUnavailableError(INSTALL_HINT)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
-        command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
-        target = Path(unfinished) / "libs"
-        done = subprocess.run(
-            [*command, f"-DoutputDirectory={target}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-        )
+    copying = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
+    for command, failure in (
+        ([*copying, f"-DoutputDirectory={libs}"], "Maven could not bring Kafka's jars"),
+        (["javac", "-cp", f"{libs}/*", "-d", str(libs), str(LAUNCHER)], "the broker's launcher does not compile"),
+    ):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if done.returncode:
-            raise BrokerUnavailableError(
-                f"Maven could not bring Kafka's jars:\n{done.stdout.decode(errors='replace')[-2000:]}"
-            )
-        try:
-            target.rename(folder)  # at once, or not at all: another run may be doing the same
-        except OSError:
-            if not folder.is_dir():
-                raise
-    return folder
+            raise BrokerUnavailableError(f"{failure}:\n{done.stdout.decode(errors='replace')[-2000:]}")
 
 
 def broker_starter() -> Callable[[], Broker]:
