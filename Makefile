@@ -17,8 +17,9 @@ help: ## this list
 demo: $(VENV)/run.stamp ## install, then watch simulated attacks being found; DURATION=30 ends it after 30 s
 	$(BIN)/gatewatch demo $(if $(DURATION),--duration $(DURATION))
 
+# Most of the time of a test with Kafka is waiting, so that two share a core well; each process has its own broker.
 test: $(VENV)/dev.stamp ## all tests; ARGS="-k routes" passes on to pytest
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: $(VENV)/dev.stamp ## lint, format, types, import contracts, generated documentation
 	$(BIN)/ruff check .

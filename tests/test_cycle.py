@@ -404,7 +404,7 @@ class TestFlushes:
     def test_the_client_library_reports_what_it_could_not_deliver(self) -> None:
         """The library itself: a report that is asked for in the wrong way is not made, and an output is lost unseen."""
         nobody = {"bootstrap.servers": f"127.0.0.1:{free_port()}", "message.timeout.ms": 50, "log_level": 0}
-        with pytest.raises(DeliveryError, match="2 outputs were not delivered: .*_MSG_TIMED_OUT"):
+        with pytest.raises(DeliveryError, match=r"2 outputs were not delivered: .*_MSG_TIMED_OUT"):
             Flushes(nobody, 20).deliver(cycle_of(), consuming([]))
 
     def test_failures_of_one_cycle_are_not_held_against_the_next(self, monkeypatch: pytest.MonkeyPatch) -> None:

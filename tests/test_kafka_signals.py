@@ -8,7 +8,7 @@ import pytest
 
 from stream.bundles import write_bundle
 from tests.kafka_fixture import Kafka
-from tests.kafka_workers import LIVELY, PATIENCE_S, Gatewatch, Load, wait_for
+from tests.kafka_workers import LIVELY, Gatewatch, Load, wait_for
 from tests.model_factory import make_bundle
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -26,7 +26,7 @@ def test_a_second_signal_ends_a_worker_at_once(kafka: Kafka, tmp_path: Path) -> 
         time.sleep(1)
         ended_early = worker.process.poll()
         worker.process.send_signal(signal.SIGTERM)
-        assert worker.wait_ended(5) in {0, 1}
+        assert worker.wait_ended(20) in {0, 1}
         assert ended_early is not None or "a second signal" in worker.output()
         assert producer.flush(0) == 0
 
@@ -40,7 +40,7 @@ def test_a_shutdown_that_hangs_has_an_end(kafka: Kafka, tmp_path: Path) -> None:
         began = time.monotonic()
         worker.process.send_signal(signal.SIGTERM)
         assert worker.wait_ended() == 1
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 30, "the usual limit is 40 s"
     assert "stopping took longer than 11 s" in worker.output()
 
 

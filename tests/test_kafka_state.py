@@ -1,7 +1,6 @@
 """What becomes of state, offsets and records that somebody deleted or changed: an error that says so, and a way on."""
 
 import json
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -261,9 +260,7 @@ def test_partitions_added_under_a_worker_stop_it(kafka: Kafka, tmp_path: Path) -
     with own.gatewatch.worker("detect", **often) as worker:
         worker.wait_ready()
         kafka.admin().create_partitions([NewPartitions(topic, 4)])[topic].result(timeout=20)
-        began = time.monotonic()
         assert worker.wait_ended() == ExitCode.STATE, worker.output()
-        assert time.monotonic() - began < 30
         assert f"{topic} has 4 partitions now and had 2 at a checkpoint" in worker.output()
         assert "gatewatch state migrate" in worker.output()
     own.kafka.admin().create_partitions([NewPartitions(own.gatewatch.state, 4)])
