@@ -44,7 +44,8 @@ class Installation:
         self.detector = assembly.detector(self.settings, judge, {"logs": decode_words}, trial)
 
     def reload(self) -> bool:
-        return asyncio.run(ModelReload(self.settings, self.detector, self.telemetry).reload())
+        read = lambda: assembly.named_models(self.settings)  # noqa: E731 -- short
+        return asyncio.run(ModelReload(self.settings, self.detector, self.telemetry, read).reload())
 
     @property
     def models(self) -> tuple[str, str | None]:
