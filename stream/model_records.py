@@ -9,7 +9,7 @@ from scorer.bundle import BundleError, ModelBundle
 from stream.assembly import Models
 from stream.bundles import read_zipped, zipped
 from stream.errors import CommandError, ExitCode
-from stream.wire import Headers, Outgoing
+from stream.wire import Outgoing, Stored
 
 ESTIMATOR = "estimator.joblib"
 """Left out of records: it is for data scientists, can be large, and gatewatch never opens it."""
@@ -59,17 +59,21 @@ Present = Mapping[ModelRole, ModelRecord]
 """What the topic holds; roles that are empty are left out."""
 
 
-def record_of(key: bytes | None, value: bytes | None, headers: Headers) -> ModelRecord | None:
+def record_of(key: bytes | None, value: bytes | None, headers: Stored) -> ModelRecord | None:
     """Return what a record says; None for one that is none of gatewatch's."""
     try:
         role = ModelRole((key or b"").decode())
     except ValueError:
         return None
-    said = {name: (text or b"").decode(errors="replace") for name, text in headers}
+    said = {name: _text(value) for name, value in headers}
     time = said.get("time", "")
     return ModelRecord(
         role, value, said.get("uid", ""), said.get("name", ""), int(time) if time.isascii() and time.isdigit() else 0
     )
+
+
+def _text(header: str | bytes | None) -> str:
+    return header.decode(errors="replace") if isinstance(header, bytes) else header or ""
 
 
 def outgoing(topic: str, change: ModelRecord) -> Outgoing:

@@ -107,6 +107,23 @@ def test_a_challenger_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
     assert "unset it to run without a challenger" in error.value.hint
 
 
+def test_models_of_the_topic_are_not_looked_for_as_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert problems(None, ["model.bundle=topic:"]) == []
+    with pytest.raises(CommandError, match="is the topic models, which only workers follow") as error:
+        assembly.model_bundle(load_settings(overrides={"model.bundle": "topic:"}))
+    assert "gatewatch models save champion our-api.zip" in error.value.hint
+
+
+def test_a_challenger_that_is_named_beside_the_topic_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would follow it: all workers judge with the challenger of the topic."""
+    monkeypatch.chdir(tmp_path)
+    (problem,) = problems(None, ["model.bundle=topic:", "model.challenger=demo"])
+    assert problem == "model.challenger names a bundle, but models are those of the topic models"
+
+
 def test_config_check_looks_at_the_challenger_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (problem,) = problems(None, ["model.challenger=absent"])

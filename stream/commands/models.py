@@ -11,7 +11,7 @@ from rich.table import Table
 from scorer.bundle import BundleError
 from stream.assembly import SCHEMA
 from stream.console import print_json, stdout
-from stream.errors import CommandError
+from stream.errors import CommandError, ExitCode
 from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, JsonFlag, settings_of
 from stream.model_publishing import end_trial, publish_trial
 from stream.model_records import ModelRecord, ModelRole
@@ -80,7 +80,7 @@ def save(
 ) -> None:
     """Write a bundle of the topic to a file, for replay and evaluate."""
     if file.suffix != ".zip":
-        raise CommandError(f"{file} is not called .zip", "name the file for example our-api.zip")
+        raise CommandError(f"{file} is not called .zip", "name the file for example our-api.zip", ExitCode.USAGE)
     settings = settings_of(config, assign, {"kafka.bootstrap_servers": bootstrap})
     with model_topic(settings) as topic:
         record = topic.read().get(role)
