@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Show the top
 BundleArgument = Annotated[
     str, typer.Argument(metavar="BUNDLE", help="Shipped name, folder or .zip.", show_default=False)
 ]
-RoleArgument = Annotated[ModelRole, typer.Argument(metavar="|".join(ModelRole), show_default=False)]
+RoleArgument = Annotated[ModelRole, typer.Argument(metavar="ROLE", help="Whose bundle.", show_default=False)]
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The .zip to write.", show_default=False)]
 
 
