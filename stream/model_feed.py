@@ -9,8 +9,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Offset
 from mode import Service
 
-from stream.model_records import ModelRecord, TopicModels, record_of
+from stream.model_records import ModelRecord, TopicModels
 from stream.model_reload import ModelReload
+from stream.model_topic import read_record
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +83,7 @@ class ModelFeed(Service):
         for message in self._consumer.consume(_READ_AT_ONCE, _POLL_S):
             error = message.error()
             if error is None:
-                record = record_of(message.key(), message.value(), message.headers() or ())
+                record = read_record(message)
                 if record is not None:
                     records.append(record)
             elif error.fatal():

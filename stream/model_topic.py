@@ -77,7 +77,7 @@ class ModelTopic:
             for message in self.consumer.consume(_READ_AT_ONCE, 0.2):
                 error = message.error()
                 if error is None:
-                    heard, record = time.monotonic(), record_of(message.key(), message.value(), message.headers() or ())
+                    heard, record = time.monotonic(), read_record(message)
                     self.position = (message.offset() or 0) + 1
                     if record is not None:
                         self.present = applied(self.present, [record])
@@ -138,6 +138,11 @@ def model_topic(settings: Settings) -> Iterator[ModelTopic]:
         raise CommandError(f"{name}: the broker refuses: {error.args[0].str()}") from error
     finally:
         topic.consumer.close()
+
+
+def read_record(message: Any) -> ModelRecord | None:
+    """Return what a message of the client library says; None for one that is none of gatewatch's."""
+    return record_of(message.key(), message.value(), message.headers() or ())
 
 
 def reader_config(settings: Settings) -> dict[str, Any]:

@@ -72,8 +72,8 @@ def test_all_workers_follow_trial_promotion_and_rollback(kafka: Kafka, tmp_path:
         producer = gatewatch.producer()
         producer.produce(kafka.prefix + "models", b"broken", b"champion")
         assert producer.flush(30) == 0
-        for worker in workers:
-            wait_for(lambda own=worker: own.metric("gatewatch_model_reloads_total", result="refused") == 1, "a refusal")
+        reloads = "gatewatch_model_reloads_total"
+        wait_for(lambda: all(own.metric(reloads, result="refused") == 1 for own in workers), "refusals")
         judging(workers, strict.uid, None)
         done(gatewatch, "promote", "--rollback")
         judging(workers, calm.uid, None)

@@ -58,7 +58,8 @@ def test_the_topic_of_models_is_wanted_when_workers_follow_it() -> None:
 
     (spec,) = [spec for spec in wanted_topics(settings) if spec.name == "our-models"]
 
-    assert (spec.partitions, spec.roles) == (1, {"detect"})
+    assert spec.partitions == 1
+    assert spec.roles == {"detect"}
     assert spec.config["cleanup.policy"] == "compact"
     assert spec.config["max.message.bytes"] == "1048576"
 
