@@ -9,7 +9,11 @@ import pytest
 from scorer.bundle import ModelBundle
 from stream.assembly import SCHEMA
 from stream.bundles import read_bundle, write_bundle
-from stream.errors import ExitCode
+from stream.errors import CommandError, ExitCode
+from stream.model_publishing import publish_trial
+from stream.model_records import ModelRecord, ModelRole, Present, promotion, trial_record
+from stream.model_topic import model_topic
+from stream.settings import load_settings
 from tests.kafka_fixture import Kafka
 from tests.kafka_workers import LIVELY, Gatewatch, Load, Worker, wait_for
 from tests.model_factory import make_bundle
@@ -85,11 +89,42 @@ def test_all_workers_follow_trial_promotion_and_rollback(kafka: Kafka, tmp_path:
 
 
 def test_a_worker_does_not_start_without_a_champion(kafka: Kafka, tmp_path: Path) -> None:
+    """One that judges nothing needs none."""
     gatewatch = followers(kafka, tmp_path)
-    with gatewatch.worker("detect") as worker:
+    with gatewatch.worker("normalise") as normalising, gatewatch.worker("detect") as worker:
         assert worker.wait_ended() == ExitCode.USAGE
+        normalising.wait_ready()
+        assert normalising.metric("gatewatch_model_info") == 0
+        assert normalising.stop() == 0
     assert "models has no champion" in worker.output()
     assert "gatewatch promote --bundle topic: --challenger BUNDLE" in worker.output()
+
+
+def test_of_two_promotions_at_the_same_time_the_first_fails(kafka: Kafka, tmp_path: Path) -> None:
+    gatewatch = followers(kafka, tmp_path)
+    settings = load_settings(overrides=gatewatch.settings)
+    first, second = (trial_record(make_bundle(seed=seed), 0, 8_388_608) for seed in range(2))
+
+    def meanwhile(present: Present, time: int) -> list[ModelRecord]:
+        with model_topic(settings) as other:
+            other.change(lambda found, now: promotion(found, second, now, SCHEMA))
+        return promotion(present, first, time, SCHEMA)
+
+    with model_topic(settings) as topic:
+        with pytest.raises(CommandError, match="models could not be changed"):
+            topic.change(meanwhile)
+        assert {role: record.uid for role, record in topic.read().items()} == {ModelRole.CHAMPION: second.uid}
+
+
+def test_a_topic_that_takes_less_than_the_setting_says_changes_nothing(kafka: Kafka, tmp_path: Path) -> None:
+    gatewatch = followers(kafka, tmp_path, **{"topics.models_record_bytes": 1 << 20})
+    settings = load_settings(overrides={**gatewatch.settings, "topics.models_record_bytes": 8 << 20})
+    large = make_bundle().with_documents({"notes.bin": os.urandom(2 << 20)})
+    with pytest.raises(CommandError, match="Message size too large") as error:
+        publish_trial(settings, written(tmp_path, "large", large), SCHEMA)
+    assert "gatewatch topics create --check" in error.value.hint
+    with model_topic(settings) as topic:
+        assert topic.read() == {}
 
 
 def test_without_transactions_a_promotion_works_too(kafka: Kafka, tmp_path: Path) -> None:
