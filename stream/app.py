@@ -11,10 +11,11 @@ from enum import StrEnum
 
 import faust
 from faust.app.base import BootStrategy
+from mode import Service
 
-from scorer.bundle import ModelBundle
 from stream import assembly
 from stream.agents import Send, add_detect_agents, add_normalise_agent
+from stream.assembly import Models
 from stream.cycle import Delivery, Flushes, Transactions
 from stream.dead_letter_limit import DeadLetterWindow
 from stream.degree_feed import DegreeFeed
@@ -58,6 +59,7 @@ class App(faust.App):
 
     BootStrategy = WithoutFaustsKafka
 
+    feeds: Sequence[Service] = ()
     intakes: Sequence[Intake] = ()
 
     async def on_first_start(self) -> None:
@@ -71,8 +73,8 @@ class App(faust.App):
     async def on_started(self) -> None:
         """Start to read once the agents run; as the last services started, the intakes are the first to stop."""
         await super().on_started()
-        for intake in self.intakes:
-            await self.add_runtime_dependency(intake)
+        for service in (*self.feeds, *self.intakes):
+            await self.add_runtime_dependency(service)
 
 
 @dataclass(frozen=True)
@@ -99,18 +101,11 @@ def create_app(settings: Settings) -> App:
     )
 
 
-def add_legs(  # noqa: PLR0913 -- the parts of a worker, each named at the call
-    app: App,
-    settings: Settings,
-    bundle: ModelBundle,
-    role: Role,
-    telemetry: Telemetry,
-    *,
-    challenger: ModelBundle | None = None,
-) -> list[Leg]:
+def add_legs(app: App, settings: Settings, models: Models | None, role: Role, telemetry: Telemetry) -> list[Leg]:
     """Add the agents of a role to an application, and return its legs; their intakes are started with the app.
 
     Raises:
+        ValueError: the role judges, and there are no models.
         SettingsError: routes, librdkafka properties or the frozen degree table are wrong.
     """
     legs = []
@@ -124,11 +119,13 @@ def add_legs(  # noqa: PLR0913 -- the parts of a worker, each named at the call
         send = add_normalise_agent(app, normalise, outbox, telemetry)
         legs.append(Leg(Role.NORMALISE, _intake(settings, Role.NORMALISE, unkeyed, send, normalise, outbox), normalise))
     if Role.DETECT in role.parts:
-        judge = assembly.make_judge(settings, bundle, TimedJudge)
+        if models is None:
+            raise ValueError(f"the role {role} needs models")
+        judge = assembly.make_judge(settings, models.champion, TimedJudge)
         judge.telemetry = telemetry
         decoders = assembly.detect_decoders(settings)
         limit = DeadLetterWindow(policy, Role.DETECT)
-        detector = assembly.detector(settings, judge, decoders, assembly.make_challenger(settings, challenger))
+        detector = assembly.detector(settings, judge, decoders, assembly.make_challenger(settings, models.challenger))
         detect = _detect_stage(settings, detector, limit)
         drift = DriftWatch(detector, assembly.drift_policy(settings), telemetry)
         committed = Recorder(telemetry, settings.sessions.max_edges, drift).committed

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from pydantic import ByteSize
@@ -29,6 +29,18 @@ J = TypeVar("J", bound=Judge)
 
 SCHEMA = ACCESS_BEHAVIOUR_V1
 """The features that are computed."""
+
+
+class Models(NamedTuple):
+    """The models that judge.
+
+    Attributes:
+        champion: the one in use.
+        challenger: one that judges beside it.
+    """
+
+    champion: ModelBundle
+    challenger: ModelBundle | None = None
 
 
 def session_policy(settings: Settings) -> SessionPolicy:
@@ -134,12 +146,27 @@ def frozen_degrees(path: Path | None) -> DegreeSnapshot | None:
         ) from error
 
 
+def named_models(settings: Settings) -> Models:
+    """Return the models that the settings name.
+
+    Raises:
+        CommandError: there is no such bundle, or one can't be used here.
+    """
+    return Models(model_bundle(settings), challenger_bundle(settings))
+
+
 def model_bundle(settings: Settings) -> ModelBundle:
     """Return the model that the settings name.
 
     Raises:
         CommandError: there is no such bundle, or it can't be used here.
     """
+    if settings.model.from_topic:
+        raise CommandError(
+            f"model.bundle is the topic {settings.topics.models}, which only workers follow",
+            "fetch a bundle with `gatewatch models save champion our-api.zip`, and name that: --bundle our-api.zip",
+            ExitCode.USAGE,
+        )
     try:
         return read_bundle(settings.model.bundle, SCHEMA)
     except BundleError as error:
@@ -154,6 +181,12 @@ def challenger_bundle(settings: Settings) -> ModelBundle | None:
     """
     if settings.model.challenger is None:
         return None
+    if settings.model.from_topic:
+        raise CommandError(
+            f"model.challenger names a bundle, but models are those of the topic {settings.topics.models}",
+            "unset model.challenger, and put the bundle on trial with: gatewatch models try BUNDLE",
+            ExitCode.USAGE,
+        )
     try:
         return read_bundle(settings.model.challenger, SCHEMA)
     except BundleError as error:

@@ -1,4 +1,4 @@
-"""Where model bundles lie: shipped with gatewatch by name, in a folder, or in one zip file."""
+"""Where model bundles lie: shipped with gatewatch by name, in a folder, or in one zip file; and the zip as bytes."""
 
 import ctypes
 import io
@@ -54,7 +54,7 @@ def read_bundle(name_or_path: str | Path, schema: FeatureSchema) -> ModelBundle:
         if path.is_dir():
             return _load(name, _from_folder(path), schema)
         if path.is_file():
-            return _load_zip(path, schema)
+            return _load_zip(path, name, schema)
     except OSError as error:
         raise BundleError(f"model bundle {name}: can't be read ({error.strerror or error})") from error
     known = ", ".join(shipped_bundles()) or "none"
@@ -92,6 +92,33 @@ def write_bundle(path: str | Path, files: Mapping[str, bytes]) -> None:
                 _write_folder(target, Path(scratch), files)
     except OSError as error:
         raise BundleError(f"model bundle {target}: can't be written ({error.strerror or error})") from error
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """Return a bundle as one zip file, whose bytes depend on the bundle's content only."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name, date_time=_EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content)
+    return buffer.getvalue()
+
+
+def read_zipped(content: bytes, name: str, schema: FeatureSchema) -> ModelBundle:
+    """Load and check a bundle of the bytes of a zip file.
+
+    Args:
+        content: of the file.
+        name: what messages call it.
+        schema: the features that vectors have here.
+
+    Raises:
+        BundleError: it can't be used here; the message says what to do.
+    """
+    return _load_zip(io.BytesIO(content), name, schema)
 
 
 def _shipped() -> Traversable:
@@ -149,13 +176,13 @@ def _from_folder(folder: Path) -> ReadFile:
     return read
 
 
-def _load_zip(path: Path, schema: FeatureSchema) -> ModelBundle:
+def _load_zip(file: Path | io.BytesIO, name: str, schema: FeatureSchema) -> ModelBundle:
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _load(str(path), _from_zip(archive), schema)
+        with zipfile.ZipFile(file) as archive:
+            return _load(name, _from_zip(archive), schema)
     except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
         # RuntimeError: encrypted, or a compression that Python's reader has not.
-        raise BundleError(f"model bundle {path}: not a readable zip file ({error}); copy it again") from error
+        raise BundleError(f"model bundle {name}: not a readable zip file ({error}); copy it again") from error
 
 
 def _from_zip(archive: zipfile.ZipFile) -> ReadFile:
@@ -178,19 +205,10 @@ def _from_zip(archive: zipfile.ZipFile) -> ReadFile:
 
 
 def _write_zip(target: Path, scratch: Path, files: Mapping[str, bytes]) -> None:
-    """Write one file whose bytes depend on the bundle's content only."""
     if target.is_dir():
         raise BundleError(f"{target} is a folder: remove it, or write the bundle elsewhere")
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            entry = zipfile.ZipInfo(name, date_time=_EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, content)
     fresh = scratch / target.name
-    fresh.write_bytes(buffer.getvalue())
+    fresh.write_bytes(zipped(files))
     fresh.replace(target)
 
 

@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Entry] = {
         "stream.commands.evaluate", "evaluate", "Measure a model on labelled call logs, beside simpler detectors."
     ),
     "promote": Entry("stream.commands.promote", "promote", "Put the challenger's model in place of the champion's."),
+    "models": Entry("stream.commands.models", "app", "Show the topic of models, or try a challenger."),
     "topics": Entry("stream.commands.topics", "app", "Make or check the Kafka topics."),
     "dead-letters": Entry("stream.commands.dead_letters", "app", "Look at dead letters, or feed them back."),
     "state": Entry("stream.commands.state", "app", "Show, reset or migrate the durable state."),

@@ -203,13 +203,13 @@ class Telemetry:
     model_reloads = counter(
         "gatewatch_model_reloads",
         "reloads",
-        "Reloads of the model asked for by SIGHUP; a refused one leaves the model at work.",
+        "Reloads of the model, by SIGHUP or from the topic of models; a refused one leaves the model at work.",
         Label("result", ("done", "refused")),
     )
     challenger_info = gauge(
         "gatewatch_challenger_info",
         "1",
-        "The model that judges beside the one in use (model.challenger).",
+        "The model that judges beside the one in use.",
         Label("uid"),
         Label("name"),
         Label("trained_on"),

@@ -76,6 +76,9 @@ def wanted_topics(settings: Settings) -> list[TopicSpec]:
         specs.append(_own_spec("features", "feature vectors", _DETECT, topics))
     specs.append(_compacted_spec("state", "checkpoints", topics)._replace(keyed=True))
     specs.append(_compacted_spec("degrees", "degree tables", topics)._replace(partitions=1))
+    if settings.model.from_topic:
+        models = _compacted_spec("models", "model bundles", topics, topics.models_record_bytes)
+        specs.append(models._replace(partitions=1))
     return specs
 
 
@@ -111,7 +114,7 @@ def _own_spec(name: str, purpose: str, roles: frozenset[str], topics: TopicsSett
     )
 
 
-def _compacted_spec(name: str, purpose: str, topics: TopicsSettings) -> TopicSpec:
+def _compacted_spec(name: str, purpose: str, topics: TopicsSettings, record_bytes: int = MAX_RECORD_BYTES) -> TopicSpec:
     """Return a topic of which the newest record of each key is kept for ever.
 
     Deleted keys are gone after ten minutes, which a restore has to stay below: what it reads first could otherwise come
@@ -122,7 +125,7 @@ def _compacted_spec(name: str, purpose: str, topics: TopicsSettings) -> TopicSpe
         "delete.retention.ms": "600000",
         "segment.bytes": str(64 << 20),
         "min.cleanable.dirty.ratio": "0.2",
-        "max.message.bytes": str(MAX_RECORD_BYTES),
+        "max.message.bytes": str(record_bytes),
     }
     return TopicSpec(
         getattr(topics, name),

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import structlog
 
-from scorer.bundle import ModelBundle
+from stream import assembly
 from stream.app import App, Leg, Role, add_legs, create_app
+from stream.assembly import Models
 from stream.errors import CommandError, ExitCode, StateError
 from stream.host import Host, Reload, tune_garbage_collection
 from stream.intake import Intake
 from stream.measuring import StateGauges
-from stream.model_reload import ModelReload
+from stream.model_feed import ModelFeed
+from stream.model_reload import ModelReload, show_models
+from stream.model_topic import FollowedModels, reader_config
 from stream.pipeline import Detector
 from stream.roles import DetectStage
 from stream.sections.operation import WebSettings
@@ -60,26 +63,24 @@ class Worker:
         return sum(sum(leg.intake.lags().values()) for leg in self.legs)
 
 
-def assemble(settings: Settings, model: ModelBundle, role: Role, challenger: ModelBundle | None = None) -> Worker:
+def assemble(settings: Settings, models: Models | None, role: Role, followed: FollowedModels | None = None) -> Worker:
     """Return a worker; nothing runs and nothing is connected yet.
 
     Args:
         settings: of everything.
-        model: the model in use.
+        models: the models that judge; None for the role normalise, which judges nothing.
         role: what the worker does.
-        challenger: a model that judges beside it.
+        followed: the topic that they are from, to follow it; None when the settings name them.
 
     Raises:
         SettingsError: settings that only show to be wrong in use.
     """
     telemetry = Telemetry(process_registry())
-    manifest = model.manifest
-    telemetry.model(model.uid, manifest.name, manifest.schema_name, manifest.trained_on)
     app = create_app(settings)
-    legs = add_legs(app, settings, model, role, telemetry, challenger=challenger)
+    legs = add_legs(app, settings, models, role, telemetry)
     detector = _detector_of(legs)
-    if challenger is not None and detector is not None:
-        telemetry.challenger(challenger.uid, challenger.manifest.name, challenger.manifest.trained_on)
+    if models is not None:
+        show_models(telemetry, models)
     gauges = StateGauges(telemetry, app.intakes, detector)
     site = Site(
         settings.web,
@@ -90,7 +91,7 @@ def assemble(settings: Settings, model: ModelBundle, role: Role, challenger: Mod
         refresh=gauges.refresh,
     )
     add_pages(app, site)
-    reload = None if detector is None else ModelReload(settings, detector, telemetry).reload
+    reload = None if detector is None else _reload(app, settings, detector, telemetry, followed)
     return Worker(app, legs, telemetry, gauges, reload, settings.delivery.shutdown_timeout_s)
 
 
@@ -132,6 +133,24 @@ def run_until_stopped(worker: Worker) -> ExitCode:
         return ExitCode.OK
     failures = [leg.intake.failure for leg in worker.legs]
     return ExitCode.STATE if any(isinstance(failure, StateError) for failure in failures) else ExitCode.FAILURE
+
+
+def _reload(
+    app: App, settings: Settings, detector: Detector, telemetry: Telemetry, followed: FollowedModels | None
+) -> Reload:
+    """Return what reloads the models; those of a topic are followed as well."""
+    if followed is None:
+        return ModelReload(settings, detector, telemetry, lambda: assembly.named_models(settings)).reload
+    reload = ModelReload(settings, detector, telemetry, followed.models.models)
+    feed = ModelFeed(
+        reader_config(settings),
+        settings.topics.models,
+        start=followed.position,
+        models=followed.models,
+        reload=reload,
+    )
+    app.feeds = [feed]
+    return reload.reload
 
 
 def _detector_of(legs: Sequence[Leg]) -> Detector | None:

@@ -44,7 +44,8 @@ class Installation:
         self.detector = assembly.detector(self.settings, judge, {"logs": decode_words}, trial)
 
     def reload(self) -> bool:
-        return asyncio.run(ModelReload(self.settings, self.detector, self.telemetry).reload())
+        read = lambda: assembly.named_models(self.settings)  # noqa: E731 -- short
+        return asyncio.run(ModelReload(self.settings, self.detector, self.telemetry, read).reload())
 
     @property
     def models(self) -> tuple[str, str | None]:
@@ -104,6 +105,23 @@ def test_a_challenger_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
         assembly.challenger_bundle(settings)
     assert error.value.exit_code is ExitCode.USAGE
     assert "unset it to run without a challenger" in error.value.hint
+
+
+def test_models_of_the_topic_are_not_looked_for_as_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert problems(None, ["model.bundle=topic:"]) == []
+    with pytest.raises(CommandError, match="is the topic models, which only workers follow") as error:
+        assembly.model_bundle(load_settings(overrides={"model.bundle": "topic:"}))
+    assert "gatewatch models save champion our-api.zip" in error.value.hint
+
+
+def test_a_challenger_that_is_named_beside_the_topic_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would follow it: all workers judge with the challenger of the topic."""
+    monkeypatch.chdir(tmp_path)
+    (problem,) = problems(None, ["model.bundle=topic:", "model.challenger=demo"])
+    assert problem == "model.challenger names a bundle, but models are those of the topic models"
 
 
 def test_config_check_looks_at_the_challenger_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

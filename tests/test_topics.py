@@ -53,6 +53,17 @@ def test_without_publishing_features_their_topic_is_not_wanted() -> None:
     assert "features" not in names
 
 
+def test_the_topic_of_models_is_wanted_when_workers_follow_it() -> None:
+    settings = settings_with(model__bundle="topic:", topics__models="our-models", topics__models_record_bytes=1 << 20)
+
+    (spec,) = [spec for spec in wanted_topics(settings) if spec.name == "our-models"]
+
+    assert spec.partitions == 1
+    assert spec.roles == {"detect"}
+    assert spec.config["cleanup.policy"] == "compact"
+    assert spec.config["max.message.bytes"] == "1048576"
+
+
 @pytest.mark.parametrize(("copies", "minimum"), [(1, None), (2, None), (3, "2")])
 def test_three_copies_wait_for_two(copies: int, minimum: str | None) -> None:
     specs = wanted_topics(settings_with(topics__replication_factor=copies))
@@ -145,6 +156,7 @@ def on(kafka: Kafka, **overrides: Any) -> list[str]:
         "kafka.bootstrap_servers": kafka.bootstrap,
         "inputs": json.dumps([{"topic": f"{kafka.prefix}logs"}, {"topic": f"{kafka.prefix}keyed", "keyed": True}]),
         **{f"topics.{name}": f"{kafka.prefix}{name}" for name in OWN_TOPICS},
+        "model.bundle": "topic:",
         **overrides,
     }
     return [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
@@ -205,7 +217,9 @@ def test_run_names_the_missing_topics_of_its_role_and_the_command_that_makes_the
         require_topics(settings, ["detect"])
 
     assert caught.value.exit_code == ExitCode.UNREACHABLE
-    missing = ", ".join(kafka.prefix + name for name in ("keyed", "anomalies", "features", "state", "degrees"))
+    missing = ", ".join(
+        kafka.prefix + name for name in ("keyed", "anomalies", "features", "state", "degrees", "models")
+    )
     assert str(caught.value) == f"missing topics: {missing}"
     assert "gatewatch topics create" in caught.value.hint
 

@@ -67,7 +67,7 @@ def demo(  # noqa: PLR0913 -- one parameter per flag
         "a real Kafka gives exactly_once (gatewatch run)",
         soft_wrap=True,
     )
-    worker = assemble(settings, model, Role.ALL)
+    worker = assemble(settings, assembly.Models(model), Role.ALL)
     subscriber = Subscriber(broker.bootstrap_servers, names.anomalies, (lambda _: None) if json else show_alert)
     director = Director(worker, lambda: new_traffic(settings, rate, attack_share, seed), duration)
     subscriber.start()

@@ -5,11 +5,11 @@ from typing import Annotated
 import structlog
 import typer
 
-from stream import assembly
 from stream.app import Role
 from stream.errors import CommandError
 from stream.flags import AssignFlag, BootstrapFlag, BundleFlag, ConfigFlag, settings_of
 from stream.logs import configure_logs
+from stream.model_topic import models_in_use
 from stream.topics import require_topics
 from stream.worker import assemble, require_port, run_until_stopped
 
@@ -43,7 +43,8 @@ def run(  # noqa: PLR0913 -- one parameter per flag
 ) -> None:
     """Read gateway logs from Kafka and write alerts to Kafka, until SIGTERM or SIGINT; a second one ends it at once.
 
-    SIGHUP reloads the model. Workers of the same group share the partitions; start as many as there are partitions.
+    SIGHUP reloads the model; with model.bundle = topic: what is promoted is taken up without. Workers of the same group
+    share the partitions; start as many as there are partitions.
     """
     flags = {
         "model.bundle": bundle,
@@ -55,12 +56,12 @@ def run(  # noqa: PLR0913 -- one parameter per flag
     configure_logs(settings.log)
     require_port(settings.web)
     require_topics(settings, role.parts)
-    model = assembly.model_bundle(settings)
-    log.info("model", uid=model.uid, trained_on=model.manifest.trained_on)
-    challenger = assembly.challenger_bundle(settings)
-    if challenger is not None:
-        log.info("challenger", uid=challenger.uid, trained_on=challenger.manifest.trained_on)
-    worker = assemble(settings, model, role, challenger)
+    models, followed = models_in_use(settings) if Role.DETECT in role.parts else (None, None)
+    if models is not None:
+        log.info("model", uid=models.champion.uid, trained_on=models.champion.manifest.trained_on)
+        if models.challenger is not None:
+            log.info("challenger", uid=models.challenger.uid, trained_on=models.challenger.manifest.trained_on)
+    worker = assemble(settings, models, role, followed)
     if code := run_until_stopped(worker):
         raise worker.explanation or CommandError(
             "the worker stopped on an error", "the log above says which", exit_code=code

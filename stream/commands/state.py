@@ -11,6 +11,7 @@ from stream.console import print_json, stdout
 from stream.errors import CommandError, ExitCode, StateError
 from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, JsonFlag, settings_of
 from stream.logs import configure_logs
+from stream.model_topic import models_in_use
 from stream.records import TopicPartition
 from stream.settings import Settings
 from stream.state_admin import StateAdmin, administered
@@ -96,7 +97,7 @@ def migrate(
     Every worker of the role detect has to be stopped. The whole state is read into memory.
     """
     settings = _settings(config, assign, bootstrap)
-    model = assembly.model_bundle(settings)
+    model = models_in_use(settings)[0].champion
     with administered(settings) as admin:
         admin.require_no_members()
         migration = StateMigration(settings, model, admin)

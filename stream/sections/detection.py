@@ -118,6 +118,10 @@ class RoutesSettings(Section):
     )
 
 
+FROM_TOPIC = "topic:"
+"""As ``model.bundle``: the models are on the topic ``topics.models``."""
+
+
 class ModelSettings(Section):
     """The model bundle and its decision thresholds."""
 
@@ -125,7 +129,7 @@ class ModelSettings(Section):
         "access-behaviour",
         "name or path",
         "Shipped bundle (access-behaviour, demo), or the folder or zip that gatewatch train wrote. The default is "
-        "trained on a public table; train your own for your traffic.",
+        "trained on a public table; train your own for your traffic. topic: has workers follow the topic of models.",
         min_length=1,
     )
     challenger: str | None = setting(
@@ -147,6 +151,11 @@ class ModelSettings(Section):
     threshold_closed: float | None = setting(
         None, "score, 0 to 1", "Score from which a closed session alerts. Unset: the bundle's.", ge=0, le=1
     )
+
+    @property
+    def from_topic(self) -> bool:
+        """True when workers follow the topic of models."""
+        return self.bundle == FROM_TOPIC
 
 
 class DriftSettings(Section):

@@ -109,7 +109,7 @@ class InputSettings(Section):
     )
 
 
-OWN_TOPICS = ("api_calls", "features", "anomalies", "dead_letters", "state", "degrees")
+OWN_TOPICS = ("api_calls", "features", "anomalies", "dead_letters", "state", "degrees", "models")
 
 
 class TopicsSettings(Section):
@@ -137,6 +137,20 @@ class TopicsSettings(Section):
         "topic",
         "Degree tables, one record for each input partition; compacted. Every worker adds them up.",
         pattern=TOPIC_NAME,
+    )
+    models: str = setting(
+        "models",
+        "topic",
+        'Champion, challenger and the champion before; compacted. Needed with model.bundle = "topic:" only.',
+        pattern=TOPIC_NAME,
+    )
+    models_record_bytes: int = setting(
+        8_388_608,
+        "bytes",
+        "Largest record of the topic of models, that is, a bundle as .zip. Raise max.message.bytes of a topic that "
+        "is there already with it.",
+        ge=1_048_576,
+        le=67_108_864,
     )
     partitions: int = setting(
         4,

@@ -146,7 +146,7 @@ def detect(settings: Settings, calls: int) -> dict[str, Any]:
     from stream.worker import assemble, run_until_stopped  # noqa: PLC0415 -- same
 
     configure_logs(settings.log)
-    worker = assemble(settings, assembly.model_bundle(settings), Role.DETECT)
+    worker = assemble(settings, assembly.named_models(settings), Role.DETECT)
     watch = Watch(calls)
     intake = worker.legs[0].intake
     watch.wrap(intake)
