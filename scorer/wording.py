@@ -75,7 +75,7 @@ WORDS = {
     "edges_per_api": Words(
         "It took few different ways between its endpoints",
         "It took many different ways between its endpoints",
-        "{} transitions per endpoint",
+        "the number per endpoint is {}",
     ),
     "density": Words(
         "It tried few of the possible transitions between its endpoints",

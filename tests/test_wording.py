@@ -31,7 +31,7 @@ def item_of(feature: Feature, value: float | None, low: float, high: float) -> C
             3.4286,
             0.75,
             2.333,
-            "It took many different ways between its endpoints: 3.43 transitions per endpoint; usual is 0.75 to 2.33.",
+            "It took many different ways between its endpoints: the number per endpoint is 3.43; usual is 0.75 to 2.33.",
         ),
         (
             "density",
