@@ -13,7 +13,6 @@ import msgspec
 from featurizer.features import Group
 from scorer.counterfactual import Counterfactual
 
-
 MOST_TOLD = 3
 """Reasons that a message tells at most: enough to see why at a glance."""
 

@@ -96,7 +96,10 @@ WORDS = {
     **_common("source", "It moved on from", "begin at"),
     **_common("dest", "It went to", "lead to"),
     "std_by_avg_dest_degrees": Words(
-        f"It went to {_EVEN}", f"It went to {_MIXED}", "how often they are used varies by {} of the average", percent=True
+        f"It went to {_EVEN}",
+        f"It went to {_MIXED}",
+        "how often they are used varies by {} of the average",
+        percent=True,
     ),
     "std_dest_share": Words(
         f"It went to {_EVEN}", f"It went to {_MIXED}", "their shares of all transitions vary by {}", percent=True

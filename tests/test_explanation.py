@@ -59,9 +59,7 @@ def test_a_path_through_nine_features_is_integrated_exactly() -> None:
 
 @settings(deadline=None)
 @given(ensemble=ensembles(max_features=12), room=st.integers(0, 100_000), data=st.data())
-def test_contributions_do_not_depend_on_the_room_for_tables(
-    ensemble: Ensemble, room: int, data: st.DataObject
-) -> None:
+def test_contributions_do_not_depend_on_the_room_for_tables(ensemble: Ensemble, room: int, data: st.DataObject) -> None:
     (row,) = data.draw(rows_of(ensemble.n_features, max_rows=1))
     cramped = np.zeros(ensemble.n_features)
     Explainer(ensemble, table_bytes=room).add(cramped, ensemble.intervals.numbers(row))

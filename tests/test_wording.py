@@ -30,8 +30,8 @@ def item_of(feature: Feature, value: float | None, low: float, high: float) -> C
             "edges_per_api",
             3.4286,
             0.75,
-            2.333,
-            "It took many different ways between its endpoints: the number per endpoint is 3.43; usual is 0.75 to 2.33.",
+            2.3,
+            "It took many different ways between its endpoints: the number per endpoint is 3.43; usual is 0.75 to 2.3.",
         ),
         (
             "density",
@@ -45,40 +45,50 @@ def item_of(feature: Feature, value: float | None, low: float, high: float) -> C
             4.7,
             0,
             2.1,
-            "It came to some of its endpoints in many ways and to others in few: the number of ways varies by 4.7; "
-            "usual is 0 to 2.1.",
+            (
+                "It came to some of its endpoints in many ways and to others in few: the number of ways varies by 4.7; "
+                "usual is 0 to 2.1."
+            ),
         ),
         (
             "min_dest_share",
             0.00002,
             0.001,
             0.02,
-            "It went to an endpoint that hardly anyone uses: 0.002 % of all transitions lead to the rarest one; "
-            "usual is 0.1 % to 2 %.",
+            (
+                "It went to an endpoint that hardly anyone uses: 0.002 % of all transitions lead to the rarest one; "
+                "usual is 0.1 % to 2 %."
+            ),
         ),
         (
             "avg_source_share",
             0.0151,
             0.0166,
             0.0689,
-            "It moved on from rarely used endpoints: on average 1.51 % of all transitions begin at each; "
-            "usual is 1.66 % to 6.89 %.",
+            (
+                "It moved on from rarely used endpoints: on average 1.51 % of all transitions begin at each; "
+                "usual is 1.66 % to 6.89 %."
+            ),
         ),
         (
             "min_by_max_dest_degrees",
             0.0058,
             0.0197,
             0.715,
-            "It went to much and rarely used endpoints alike: the rarest is used 0.58 % as often as the commonest; "
-            "usual is 1.97 % to 71.5 %.",
+            (
+                "It went to much and rarely used endpoints alike: the rarest is used 0.58 % as often as the commonest; "
+                "usual is 1.97 % to 71.5 %."
+            ),
         ),
         (
             "avg_source_by_avg_dest_degrees",
             1.8,
             0.72,
             1.32,
-            "It moved on from endpoints that are much used beside those it went to: 1.8 times as much, on average; "
-            "usual is 0.72 to 1.32.",
+            (
+                "It moved on from endpoints that are much used beside those it went to: 1.8 times as much, on average; "
+                "usual is 0.72 to 1.32."
+            ),
         ),
     ],
 )
