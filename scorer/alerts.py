@@ -83,7 +83,7 @@ class Alert(msgspec.Struct, frozen=True):
         score: probability of anomaly.
         threshold: score from which this kind alerts.
         model: uid of the model bundle.
-        message: a sentence for a person.
+        message: what happened and why it is unusual, in a few sentences for a person.
         reasons: why, in sentences: the groups of features that raised the score, first the strongest.
         counterfactual: another value of one feature that alone would have kept the score under the threshold; None
             when no value of a feature that the message tells of would.
@@ -257,7 +257,7 @@ def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the cal
         score=verdict.score,
         threshold=verdict.threshold,
         model=verdict.model,
-        message=message_of(vector, explanation),
+        message=message_of(vector, verdict, explanation),
         reasons=explanation.reasons,
         counterfactual=explanation.counterfactual,
         contributions=strongest(explanation.contributions, policy.top_features),
@@ -279,14 +279,16 @@ def strongest(contributions: Iterable[Contribution], most: int) -> tuple[Contrib
     return tuple(sorted(raising, key=lambda item: (-item.contribution, item.feature))[:most])
 
 
-def message_of(vector: FeatureVector, explanation: Explanation) -> str:
+def message_of(vector: FeatureVector, verdict: Verdict, explanation: Explanation) -> str:
     """Return what happened and why it is unusual, in a few sentences for a person."""
     seconds = (vector.end - vector.start) / 1000
     calls = "1 call" if vector.calls == 1 else f"{vector.calls} calls"
     state = "made" if vector.occasion == Occasion.CLOSED else "has made"
     sentences = [f"Client {vector.client} {state} {calls} in {_duration(seconds)}."]
     sentences += [reason.sentence for reason in foremost(explanation.reasons)]
-    if explanation.reasons and explanation.counterfactual is None:
+    # An alert that is raised again, after a crash, can have a score under the threshold by now.
+    decisive = explanation.counterfactual is not None or verdict.score < verdict.threshold
+    if explanation.reasons and not decisive:
         sentences.append("No other value of one of these alone would have kept it under the threshold.")
     return " ".join(sentences)
 

@@ -52,8 +52,8 @@ def nearest_under(
     if whole:
         lowest, highest = np.ceil(lowest), np.floor(highest)
     nearest = np.clip(own, lowest, highest)
-    possible = (scores < threshold) & (lowest <= highest) & np.isfinite(nearest)
-    if not possible.any():
+    possible = np.flatnonzero((scores < threshold) & (lowest <= highest) & np.isfinite(nearest))
+    if not len(possible):
         return None
-    best = int(np.where(possible, np.abs(nearest - own), np.inf).argmin())
+    best = possible[np.abs(nearest[possible] - own).argmin()]
     return float(nearest[best]), float(scores[best])

@@ -82,7 +82,7 @@ class Judge:
     def _counterfactual(
         self, row: NDArray[np.float64], told: Sequence[Story], verdict: Verdict
     ) -> Counterfactual | None:
-        """Return the change of the strongest telling feature that alone would have been enough."""
+        """Return what would have been enough, of the first told feature of which a value is."""
         if verdict.score < verdict.threshold:
             return None
         for story in told:

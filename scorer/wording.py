@@ -145,9 +145,11 @@ def number(value: float, rounded: Callable[[float], int] = round) -> str:
     """Return a number with three digits, without an exponent; all digits of a whole part.
 
     Args:
-        value: a finite number.
+        value: the number.
         rounded: how to round.
     """
+    if math.isinf(value):
+        return f"{value}"
     digits = 0 if value == 0 else min(12, max(0, 2 - math.floor(math.log10(abs(value)))))
     text = f"{rounded(value * 10**digits) / 10**digits:,.{digits}f}"
     return text.rstrip("0").rstrip(".") if digits else text

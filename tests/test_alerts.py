@@ -295,6 +295,11 @@ class TestMessage:
             "It made many transitions. No other value of one of these alone would have kept it under the threshold."
         )
 
+    def test_an_alert_raised_again_with_a_score_under_the_threshold_says_nothing_of_other_values(self) -> None:
+        explanation = msgspec.structs.replace(EXPLANATION, counterfactual=None)
+        alert = alert_of(explanation=explanation, verdict=verdict_of(VECTOR, score=0.5999))
+        assert alert.message.endswith("It made many transitions.")
+
     def test_without_reasons_it_is_a_sentence_still(self) -> None:
         assert alert_of(explanation=Explanation(())).message == "Client user:ann has made 16 calls in 42 s."
 

@@ -134,7 +134,11 @@ def test_every_feature_has_words_and_all_words_have_a_feature() -> None:
 
 
 @pytest.mark.parametrize("name", WORDS)
-@given(value=st.none() | st.floats(0, 1e6), low=st.floats(0, 1e6), high=st.floats(0, 1e6))
+@given(
+    value=st.none() | st.floats(0, 1e6) | st.floats(min_value=0, allow_infinity=False),
+    low=st.floats(0, 1e6),
+    high=st.floats(0, 1e6),
+)
 def test_whatever_the_value_it_is_one_sentence_without_an_exponent(
     name: str, value: float | None, low: float, high: float
 ) -> None:
@@ -155,7 +159,15 @@ def test_a_number_is_told_to_three_digits(value: float) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (41.0, "41"), (99.96, "100"), (120_000.0, "120,000"), (0.25, "0.25"), (0.00002, "0.00002")],
+    [
+        (0.0, "0"),
+        (41.0, "41"),
+        (99.96, "100"),
+        (120_000.0, "120,000"),
+        (0.25, "0.25"),
+        (0.00002, "0.00002"),
+        (math.inf, "inf"),
+    ],
 )
 def test_numbers_are_short_to_read(value: float, text: str) -> None:
     assert number(value) == text

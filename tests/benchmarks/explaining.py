@@ -94,7 +94,7 @@ def measure(name: str, judge: Judge, *, seconds: float) -> list[Measurement]:
         ("score 1 row", lambda: ensemble.probabilities(row)),
         ("TreeSHAP", lambda: contributions(ensemble, row)),
         ("TreeSHAP without tables", lambda: plain.add(np.zeros(row.shape[1]), numbers)),
-        ("all of an alert's reasons", lambda: message_of(vector, judge.explain(vector, verdict))),
+        ("all of an alert's reasons", lambda: message_of(vector, verdict, judge.explain(vector, verdict))),
     ]
     costs = timed([call for _, call in tasks], seconds)
     sizes = np.bincount(ensemble.trees.tree_of[ensemble.trees.leaves])
