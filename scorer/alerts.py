@@ -6,12 +6,14 @@ of the log raises the same alerts.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
 
-from featurizer.features import SHARE_OF_EDGES, FeatureVector, Occasion
+from featurizer.features import FeatureVector, Occasion
+from scorer.counterfactual import Counterfactual
+from scorer.reasons import Contribution, Explanation, Reason, foremost
 from scorer.verdicts import Verdict
 
 
@@ -29,39 +31,6 @@ class Severity(StrEnum):
     MEDIUM = "medium"
     HIGH = "high"
     CRITICAL = "critical"
-
-
-class Direction(StrEnum):
-    """Where a value lies against the usual range."""
-
-    BELOW = "below"
-    WITHIN = "within"
-    ABOVE = "above"
-    MISSING = "missing"
-
-
-class Contribution(msgspec.Struct, frozen=True):
-    """What one feature did to the score.
-
-    Attributes:
-        feature: name in the FeatureSchema.
-        meaning: the feature in words.
-        value: value of the feature; None where missing.
-        usual_low: 5 % quantile of the benign training sessions.
-        usual_high: 95 % quantile of the benign training sessions.
-        direction: where the value lies against that range.
-        contribution: SHAP value, log-odds; positive raises the score.
-        unit: of the value.
-    """
-
-    feature: str
-    meaning: str
-    value: float | None
-    usual_low: float
-    usual_high: float
-    direction: Direction
-    contribution: float
-    unit: str
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -114,7 +83,10 @@ class Alert(msgspec.Struct, frozen=True):
         score: probability of anomaly.
         threshold: score from which this kind alerts.
         model: uid of the model bundle.
-        message: a sentence for a person.
+        message: what happened and why it is unusual, in a few sentences for a person.
+        reasons: why, in sentences: the groups of features that raised the score, first the strongest.
+        counterfactual: another value of one feature that alone would have kept the score under the threshold; None
+            when no value of a feature that the message tells of would.
         contributions: features that raised the score most, first the strongest.
         transitions: rarest transitions of the session, first the rarest.
         capped: the session had reached a limit, so its graph is incomplete and the score less certain.
@@ -134,6 +106,8 @@ class Alert(msgspec.Struct, frozen=True):
     threshold: float
     model: str
     message: str
+    reasons: tuple[Reason, ...]
+    counterfactual: Counterfactual | None
     contributions: tuple[Contribution, ...]
     transitions: tuple[Transition, ...]
     capped: bool
@@ -253,7 +227,7 @@ def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the cal
     vector: FeatureVector,
     verdict: Verdict,
     policy: AlertPolicy,
-    contributions: Iterable[Contribution],
+    explanation: Explanation,
     transitions: Iterable[Transition],
     capped: bool,
     position: Position,
@@ -264,13 +238,12 @@ def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the cal
         vector: the vector that was judged.
         verdict: the judgement.
         policy: severity table and how many contributions to name.
-        contributions: of every feature.
+        explanation: why the verdict is what it is.
         transitions: rarest transitions of the session, the rarest first.
         capped: whether the session's graph is incomplete.
         position: where in the log the vector was taken.
     """
     kind = alert_kind(vector.occasion)
-    top = strongest(contributions, policy.top_features)
     return Alert(
         uid=alert_uid(vector.client, vector.session_id, kind, verdict.model),
         kind=kind,
@@ -284,8 +257,10 @@ def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the cal
         score=verdict.score,
         threshold=verdict.threshold,
         model=verdict.model,
-        message=message_of(vector, top),
-        contributions=top,
+        message=message_of(vector, verdict, explanation),
+        reasons=explanation.reasons,
+        counterfactual=explanation.counterfactual,
+        contributions=strongest(explanation.contributions, policy.top_features),
         transitions=tuple(transitions),
         capped=capped,
         position=position,
@@ -298,43 +273,24 @@ def alert_uid(client: str, session_id: str, kind: AlertKind, model: str) -> str:
     return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def direction_of(value: float | None, low: float, high: float) -> Direction:
-    """Return where a value lies against the usual range."""
-    if value is None:
-        return Direction.MISSING
-    if value < low:
-        return Direction.BELOW
-    return Direction.ABOVE if value > high else Direction.WITHIN
-
-
 def strongest(contributions: Iterable[Contribution], most: int) -> tuple[Contribution, ...]:
     """Return the contributions that raised the score, the strongest first."""
     raising = [item for item in contributions if item.contribution > 0]
     return tuple(sorted(raising, key=lambda item: (-item.contribution, item.feature))[:most])
 
 
-def message_of(vector: FeatureVector, contributions: Sequence[Contribution]) -> str:
-    """Return what happened and why it is unusual, as a sentence for a person."""
+def message_of(vector: FeatureVector, verdict: Verdict, explanation: Explanation) -> str:
+    """Return what happened and why it is unusual, in a few sentences for a person."""
     seconds = (vector.end - vector.start) / 1000
     calls = "1 call" if vector.calls == 1 else f"{vector.calls} calls"
     state = "made" if vector.occasion == Occasion.CLOSED else "has made"
-    what = f"Client {vector.client} {state} {calls} in {_duration(seconds)}"
-    unusual = [item for item in contributions if item.direction in (Direction.ABOVE, Direction.BELOW)]
-    # A value inside the usual range can still raise the score, in combination; say so rather than nothing.
-    reasons = "; ".join(_reason(item) for item in (unusual or contributions)[:3])
-    return f"{what}. {reasons[0].upper()}{reasons[1:]}." if reasons else f"{what}."
-
-
-def _reason(item: Contribution) -> str:
-    scale, unit = (100, " % of transitions") if item.unit == SHARE_OF_EDGES else (1, "")
-    usual = f"usually {_number(item.usual_low * scale)} to {_number(item.usual_high * scale)}"
-    value = "none" if item.value is None else f"{_number(item.value * scale)}{unit}"
-    return f"{item.meaning}: {value} ({usual})"
-
-
-def _number(value: float) -> str:
-    # Three digits, not two: 99.7 would turn into 1e+02.
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+    sentences = [f"Client {vector.client} {state} {calls} in {_duration(seconds)}."]
+    sentences += [reason.sentence for reason in foremost(explanation.reasons)]
+    # An alert that is raised again, after a crash, can have a score under the threshold by now.
+    decisive = explanation.counterfactual is not None or verdict.score < verdict.threshold
+    if explanation.reasons and not decisive:
+        sentences.append("No other value of one of these alone would have kept it under the threshold.")
+    return " ".join(sentences)
 
 
 def _duration(seconds: float) -> str:

@@ -118,19 +118,28 @@ class Ensemble:
         result = np.empty(len(matrix))
         for start in range(0, len(matrix), _CHUNK):
             chunk = matrix[start : start + _CHUNK]
-            values = self._values.take(self._leaves_of_many(chunk))
-            # Row after row of the transpose: the same order of summation for every sample.
-            np.add.reduce(np.ascontiguousarray(values.T), axis=0, out=result[start : start + len(chunk)])
+            result[start : start + len(chunk)] = _sums(self._values.take(self._leaves_of_many(chunk)))
         return result
 
     def probabilities(self, rows: ArrayLike) -> Vector:
         """Return the probability of anomaly of each row, shape (n,); arguments and errors as ``raw``."""
         raw = self.raw(rows)
-        if len(raw) == 1:
-            return np.array([_logistic(raw.item())])
-        # exp of a number that is not positive can't overflow.
-        shrunk = np.exp(-np.abs(raw))
-        return np.where(raw >= 0, 1.0, shrunk) / (1.0 + shrunk)
+        return np.array([_logistic(raw.item())]) if len(raw) == 1 else _logistics(raw)
+
+    def probabilities_along(self, row: Vector, feature: int) -> Vector:
+        """Return the probabilities of a row with a value from each interval of one feature in place of its own.
+
+        Args:
+            row: shape (n_features,); NaN where missing.
+            feature: position of the feature.
+
+        Returns:
+            One for each interval, upwards; the missing value is not among them.
+        """
+        own = slice(int(self.intervals.first[feature]), int(self.intervals.last[feature]) + 1)
+        others = np.delete(self.intervals.numbers(row), feature)
+        alive = self._masks[own] & np.bitwise_and.reduce(self._masks.take(others, axis=0))  # (intervals, trees + 1)
+        return _logistics(_sums(self._values.take(self._numbers(alive))))
 
     def _leaves_of_one(self, row: Vector) -> NDArray[np.intp]:
         alive = np.bitwise_and.reduce(self._masks.take(self.intervals.numbers(row), axis=0))  # (trees + 1,)
@@ -164,6 +173,18 @@ class Ensemble:
 def _logistic(raw: float) -> float:
     shrunk = math.exp(-abs(raw))
     return (1.0 if raw >= 0 else shrunk) / (1.0 + shrunk)
+
+
+def _logistics(raw: Vector) -> Vector:
+    # exp of a number that is not positive can't overflow.
+    shrunk = np.exp(-np.abs(raw))
+    return np.where(raw >= 0, 1.0, shrunk) / (1.0 + shrunk)
+
+
+def _sums(values: Matrix) -> Vector:
+    """Return the sums over the trees, in their order for every sample."""
+    # Row after row of the transpose; of one sample alone numpy would add pieces first.
+    return np.add.reduce(np.ascontiguousarray(values.T), axis=0) if len(values) > 1 else values.cumsum(axis=1)[:, -1]
 
 
 def _scalar(arrays: Mapping[str, NDArray[Any]], name: str, kinds: str) -> Any:

@@ -1,19 +1,21 @@
 """Explanations: what each feature added to a raw score, as exact Shapley values."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scorer.ensemble import Ensemble
-from scorer.trees import LEAF
+from scorer.paths import Numbers, Pairs, Path, Vector, paths_of
 
 Matrix = NDArray[np.float64]
-Vector = NDArray[np.float64]
-Numbers = NDArray[np.intp]
+
+MAX_TABLED_FEATURES = 10
+"""Paths that compare more features are too many cases for a table."""
+MAX_TABLE_BYTES = 64 * 1024 * 1024
+"""Tables of one model; what does not fit is integrated for every row."""
 
 
 def contributions(ensemble: Ensemble, rows: ArrayLike) -> tuple[Matrix, float]:
@@ -33,6 +35,9 @@ def contributions(ensemble: Ensemble, rows: ArrayLike) -> tuple[Matrix, float]:
 
     The integrand is a polynomial of degree d - 1, which Gauss-Legendre quadrature with ⌈d/2⌉ nodes integrates exactly.
 
+    A leaf knows a row by o alone, which has 2^d cases. They are integrated once a model, at its first explanation, and
+    looked up from then on (Yang: Fast TreeSHAP, arXiv:2109.09847, 2021), for all but leaves with very many features.
+
     Args:
         ensemble: the model.
         rows: shape (n, n_features); NaN where missing.
@@ -45,124 +50,89 @@ def contributions(ensemble: Ensemble, rows: ArrayLike) -> tuple[Matrix, float]:
         ValueError: the rows are not a matrix of n_features columns.
     """
     matrix = ensemble.matrix(rows)
-    paths = _paths(ensemble)
+    explainer = _explainer(ensemble)
     result = np.zeros(matrix.shape)
     for row, numbers in zip(result, ensemble.intervals.numbers(matrix), strict=True):
-        row[:] = paths.shapley(numbers)
+        explainer.add(row, numbers)
     return result, ensemble.expected
 
 
-@dataclass(frozen=True, eq=False)
-class _Paths:
-    """The leaves' paths as (leaf, feature) pairs, slot by slot.
+class Explainer:
+    """Shapley values of one ensemble.
 
-    Leaves are sorted by their number of features, greatest first. Slot s holds the s-th feature of every leaf that has
-    so many, which are the first leaves: each slot is one piece of the pairs' arrays and lines up with the leaves'.
-    What differs by quadrature node has the nodes of a pair (or leaf) side by side in one flat array, so that every
-    step is one pass over contiguous memory.
+    Args:
+        ensemble: the model.
+        table_bytes: room for tables; paths of fewest features come first.
     """
 
-    slots: tuple[slice, ...]  # the pairs of each slot, times q
-    feature: Numbers  # (pairs,)
-    lowest: Numbers  # (pairs,) first interval of the feature that stays on the path
-    width: NDArray[np.uintp]  # (pairs,) last such interval, counted from the lowest
-    missing: Numbers  # (pairs,) the feature's interval for the missing value if it stays on the path, else -1
-    absent: Vector  # (pairs,) z: share of the cover that stays on the path
-    nodes: Vector  # (pairs x q,) quadrature nodes t
-    faded: Vector  # (pairs x q,) (1 - t) z
-    weighted: Vector  # (leaves x q,) quadrature weight x leaf value
-    quadrature: int  # q
-    n_features: int
+    def __init__(self, ensemble: Ensemble, table_bytes: int = MAX_TABLE_BYTES) -> None:
+        paths = sorted(paths_of(ensemble), key=lambda path: len(path.steps))
+        sizes = np.array([len(path.steps) for path in paths], dtype=np.intp)
+        sizes = sizes[sizes <= MAX_TABLED_FEATURES]
+        tabled = int(np.sum(np.cumsum(8 * sizes * 2**sizes + 2 * ensemble.intervals.count) <= table_bytes))
+        self._tables = _Tables(paths[:tabled], ensemble) if tabled else None
+        self._others = Pairs.of(paths[tabled:], ensemble) if tabled < len(paths) else None
 
-    def shapley(self, numbers: Numbers) -> Vector:
-        """Return the contributions of the row with these interval numbers, shape (n_features,)."""
-        own = numbers.take(self.feature)
-        passes = (own - self.lowest).view(np.uintp) <= self.width  # below the lowest wraps around to huge
-        passes |= own == self.missing
-        factors = passes.astype(np.float64).repeat(self.quadrature)
-        factors *= self.nodes
-        factors += self.faded  # t o + (1 - t) z
-        product = self.weighted.copy()
-        for slot in self.slots:
-            product[: slot.stop - slot.start] *= factors[slot]
-        for slot in self.slots:
-            # No factor is 0: nodes lie inside (0, 1), and every step of a path has cover.
-            np.divide(product[: slot.stop - slot.start], factors[slot], out=factors[slot])
-        effects = factors[0 :: self.quadrature]
-        for node in range(1, self.quadrature):
-            effects = effects + factors[node :: self.quadrature]
-        effects = effects * (passes - self.absent)
-        totals: Vector = np.bincount(self.feature, weights=effects, minlength=self.n_features)  # type: ignore[assignment]  # numpy's stub forgets that weights make floats
-        return totals
+    def add(self, row: Vector, numbers: Numbers) -> None:
+        """Add the contributions to a row of zeros, shape (n_features,).
+
+        Args:
+            row: where they go.
+            numbers: number of the interval that each feature's value lies in; shape (n_features,).
+        """
+        if self._tables is not None:
+            self._tables.add(row, numbers)
+        if self._others is not None:
+            pairs = self._others
+            effects = pairs.effects(pairs.passes(numbers.take(pairs.feature)))
+            row += np.bincount(pairs.feature, weights=effects, minlength=len(row))
 
 
-class _Step(NamedTuple):
-    """What a path asks of one feature: intervals ``lowest`` to ``highest``, and whether the missing value stays."""
+class _Tables:
+    """What leaves contribute, looked up by which features of their path a row passes.
 
-    feature: int
-    lowest: int
-    highest: int
-    missing: bool
-    absent: float
+    A leaf's case is a number with a bit for each feature of its path. Each (feature, interval) has one row with the
+    bits that it sets in every leaf's case, as the masks of the ensemble have one for the leaves that survive.
+    """
 
+    def __init__(self, paths: Sequence[Path], ensemble: Ensemble) -> None:
+        self._bits = _bits(paths, ensemble)  # (intervals, leaves)
+        effects, features, leaves, begins = [], [], [], []
+        leaf = begin = 0
+        for size, group in groupby(paths, key=lambda path: len(path.steps)):
+            alike = list(group)
+            pairs = Pairs.of(alike, ensemble)
+            cases = (np.arange(2**size)[:, None] >> np.arange(size)) & 1 == 1  # (cases, size)
+            effects.append(np.array([pairs.effects(case.repeat(len(alike))) for case in cases]).T.ravel())
+            features.append(pairs.feature)
+            leaves.append(np.tile(np.arange(leaf, leaf + len(alike)), size))
+            begins.append(np.arange(len(pairs.feature)) * len(cases) + begin)
+            leaf, begin = leaf + len(alike), begin + len(effects[-1])
+        self._effects = np.concatenate(effects)  # of every case of every pair
+        feature = np.concatenate(features)
+        by_feature = np.argsort(feature, kind="stable")
+        self._leaf = np.concatenate(leaves)[by_feature]  # (pairs,)
+        self._begin = np.concatenate(begins)[by_feature]  # (pairs,) where a pair's cases begin
+        self._used, self._starts = np.unique(feature[by_feature], return_index=True)  # features, where theirs begin
 
-@lru_cache(maxsize=8)
-def _paths(ensemble: Ensemble) -> _Paths:
-    """Return the paths of an ensemble; kept for the last few, since all explanations of a model share them."""
-    leaves = [found for root in ensemble.trees.starts[:-1] for found in _walk(ensemble, int(root))]
-    leaves.sort(key=lambda found: -len(found[1]))
-    deepest = len(leaves[0][1])
-    pairs: list[_Step] = []
-    slots: list[slice] = []
-    for slot in range(deepest):
-        start = len(pairs)
-        pairs.extend(path[slot] for _, path in leaves if len(path) > slot)
-        slots.append(slice(start, len(pairs)))
-    absent = np.array([step.absent for step in pairs])
-    quadrature = max(1, (deepest + 1) // 2)
-    points, weights = np.polynomial.legendre.leggauss(quadrature)
-    nodes = (points + 1.0) / 2.0  # from [-1, 1] to [0, 1], where the weights halve
-    lowest, highest = (
-        np.array(ends, dtype=np.intp) for ends in ([p.lowest for p in pairs], [p.highest for p in pairs])
-    )
-    closed = lowest > highest  # only the missing value gets through: an interval that no value has
-    lowest[closed] = highest[closed] = ensemble.intervals.count
-    return _Paths(
-        slots=tuple(slice(slot.start * quadrature, slot.stop * quadrature) for slot in slots),
-        feature=np.array([step.feature for step in pairs], dtype=np.intp),
-        lowest=lowest,
-        width=(highest - lowest).astype(np.uintp),
-        missing=np.array(
-            [ensemble.intervals.missing(step.feature) if step.missing else -1 for step in pairs], dtype=np.intp
-        ),
-        absent=absent,
-        nodes=np.tile(nodes, len(pairs)),
-        faded=np.multiply.outer(absent, 1.0 - nodes).ravel(),
-        weighted=np.multiply.outer(ensemble.trees.value[[leaf for leaf, _ in leaves]], weights / 2.0).ravel(),
-        quadrature=quadrature,
-        n_features=ensemble.n_features,
-    )
+    def add(self, row: Vector, numbers: Numbers) -> None:
+        """Add the contributions of the row with these interval numbers."""
+        case = np.bitwise_or.reduce(self._bits.take(numbers, axis=0))  # (leaves,)
+        effects = self._effects.take(self._begin + case.take(self._leaf))
+        row[self._used] += np.add.reduceat(effects, self._starts)
 
 
-def _walk(ensemble: Ensemble, root: int) -> Iterator[tuple[int, list[_Step]]]:
-    """Yield the leaves below a root, each with what its path asks of the features."""
-    trees, intervals = ensemble.trees, ensemble.intervals
-    waiting: list[tuple[int, dict[int, _Step]]] = [(root, {})]
-    while waiting:
-        node, path = waiting.pop()
-        feature = int(trees.feature[node])
-        if feature == LEAF:
-            yield node, list(path.values())
-            continue
-        step = path.get(feature)
-        if step is None:
-            step = _Step(feature, int(intervals.first[feature]), int(intervals.last[feature]), missing=True, absent=1.0)
-        split, missing_left = int(intervals.split[node]), bool(trees.missing_left[node])
-        left, right = int(trees.left[node]), int(trees.right[node])
-        for child, lowest, highest, missing in (
-            (left, step.lowest, min(step.highest, split), missing_left),
-            (right, max(step.lowest, split + 1), step.highest, not missing_left),
-        ):
-            share = float(trees.cover[child] / trees.cover[node])
-            narrowed = _Step(feature, lowest, highest, step.missing and missing, step.absent * share)
-            waiting.append((child, {**path, feature: narrowed}))
+def _bits(paths: Sequence[Path], ensemble: Ensemble) -> NDArray[np.uint16]:
+    bits = np.zeros((ensemble.intervals.count, len(paths)), dtype=np.uint16)
+    for leaf, path in enumerate(paths):
+        for slot, step in enumerate(path.steps):
+            bits[step.lowest : step.highest + 1, leaf] |= 1 << slot
+            if step.missing:
+                bits[ensemble.intervals.missing(step.feature), leaf] |= 1 << slot
+    return bits
+
+
+@lru_cache(maxsize=4)
+def _explainer(ensemble: Ensemble) -> Explainer:
+    """Return the explainer of an ensemble; kept for the last few, since all explanations of a model share them."""
+    return Explainer(ensemble)

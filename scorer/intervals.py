@@ -55,6 +55,11 @@ class Intervals:
         """Return the number of a feature's interval for the missing value."""
         return self.count - len(self.columns) + feature
 
+    def upper_bounds(self, feature: int) -> Floats:
+        """Return the greatest value of each of a feature's intervals, ascending; the last is +inf."""
+        bounds: Floats = self.bounds.imag[self.first[feature] : self.last[feature] + 1]
+        return bounds
+
     def numbers(self, rows: Floats) -> Numbers:
         """Return the number of the interval that each value lies in; same shape as ``rows`` (…, features)."""
         # Complex numbers sort by real part, then imaginary part, and those with NaN after all others: one search finds

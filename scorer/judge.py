@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featurizer.features import INCOMPLETE, FeatureSchema, FeatureVector, Occasion, matrix_of
-from scorer.alerts import Contribution, direction_of
 from scorer.bundle import ModelBundle
+from scorer.counterfactual import Counterfactual, nearest_under
 from scorer.explanation import contributions
+from scorer.reasons import Contribution, Explanation, Reason, Story, direction_of, foremost, stories
 from scorer.verdicts import Readiness, Verdict
+from scorer.wording import sentence_of
 
 
 class Judge:
@@ -49,14 +52,46 @@ class Judge:
         scores = self.bundle.score(matrix_of(vectors, self.schema))
         return [self._verdict(vector, score) for vector, score in zip(vectors, scores.tolist(), strict=True)]
 
-    def explain(self, vector: FeatureVector) -> tuple[Contribution, ...]:
-        """Return what each feature did to a vector's score, in schema order (exact TreeSHAP, log-odds)."""
+    def explain(self, vector: FeatureVector, verdict: Verdict) -> Explanation:
+        """Return why a vector has its score: exact TreeSHAP (log-odds), in sentences, and what would have been enough.
+
+        Args:
+            vector: the vector.
+            verdict: what was judged of it here.
+        """
         row = matrix_of([vector], self.schema)
         shap, _ = contributions(self.bundle.ensemble, row)
-        return tuple(
+        effects = tuple(
             self._contribution(index, value, effect)
             for index, (value, effect) in enumerate(zip(row[0].tolist(), shap[0].tolist(), strict=True))
         )
+        told = stories(effects)
+        hint = self._counterfactual(row[0], foremost(told), verdict)
+        reasons = [
+            Reason(
+                group=story.group,
+                contribution=story.contribution,
+                feature=story.telling.feature,
+                direction=story.direction,
+                sentence=sentence_of(story.telling, hint if hint and hint.feature == story.telling.feature else None),
+            )
+            for story in told
+        ]
+        return Explanation(effects, tuple(reasons), hint)
+
+    def _counterfactual(
+        self, row: NDArray[np.float64], told: Sequence[Story], verdict: Verdict
+    ) -> Counterfactual | None:
+        """Return what would have been enough, of the first told feature of which a value is."""
+        if verdict.score < verdict.threshold:
+            return None
+        for story in told:
+            index = self.schema.names.index(story.telling.feature)
+            whole = self.schema.features[index].whole
+            found = nearest_under(self.bundle.ensemble, row, index, verdict.threshold, whole=whole)
+            if found is not None:
+                return Counterfactual(story.telling.feature, float(row[index]), *found)
+        return None
 
     def _verdict(self, vector: FeatureVector, score: float) -> Verdict:
         ready = vector.total_edges >= self.minimum_edges
@@ -86,4 +121,5 @@ class Judge:
             direction=direction_of(known, low, high),
             contribution=effect,
             unit=feature.unit,
+            group=feature.group,
         )

@@ -9,8 +9,9 @@ from featurizer.calls import ApiCall, encode_call
 from featurizer.degrees import DegreeSnapshot
 from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Occasion
 from featurizer.sessions import SessionPolicy
-from scorer.alerts import AlertPolicy, Contribution
+from scorer.alerts import AlertPolicy
 from scorer.judge import Judge
+from scorer.reasons import Explanation
 from scorer.verdicts import Readiness, Verdict
 from stream.adapters import Decoded, Reject
 from stream.batches import Batch, Decode
@@ -108,8 +109,8 @@ class PlainJudge(Judge):
             for vector in vectors
         ]
 
-    def explain(self, vector: FeatureVector) -> tuple[Contribution, ...]:
-        return (PLAIN, msgspec.structs.replace(MANY, value=vector.values[0]))
+    def explain(self, vector: FeatureVector, verdict: Verdict) -> Explanation:  # noqa: ARG002 -- the judge's signature
+        return Explanation((PLAIN, msgspec.structs.replace(MANY, value=vector.values[0])))
 
 
 def plain_judge(threshold_open: float = 0.3, threshold_closed: float = 0.3, minimum_edges: int = 0) -> PlainJudge:

@@ -8,21 +8,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurizer.features import SHARE_OF_EDGES, Occasion
+from featurizer.features import Occasion
 from scorer.alerts import (
     AlertHistory,
     AlertKind,
     AlertPolicy,
-    Contribution,
     Decision,
-    Direction,
     Severity,
     alert_kind,
     alert_uid,
-    direction_of,
 )
+from scorer.reasons import Direction, Explanation
 from scorer.verdicts import Readiness
-from tests.alerting import LOWERING, MANY, PLAIN, RARE, UNKNOWN, VECTOR, alert_of, vector, verdict_of
+from tests.alerting import (
+    COUNTERFACTUAL,
+    EXPLANATION,
+    MANY,
+    PLAIN,
+    RARE,
+    REASONS,
+    UNKNOWN,
+    VECTOR,
+    alert_of,
+    vector,
+    verdict_of,
+)
 
 NOON = 1_700_000_000_000
 MINUTE = 60_000
@@ -249,19 +259,8 @@ class TestExplanation:
     def test_no_more_are_named_than_the_policy_says(self) -> None:
         assert alert_of(policy=AlertPolicy(top_features=2)).contributions == (RARE, MANY)
 
-    @pytest.mark.parametrize(
-        ("value", "direction"),
-        [
-            (4.9, Direction.BELOW),
-            (5.0, Direction.WITHIN),
-            (7.0, Direction.WITHIN),
-            (9.0, Direction.WITHIN),
-            (9.1, Direction.ABOVE),
-            (None, Direction.MISSING),
-        ],
-    )
-    def test_the_bounds_of_the_usual_range_are_usual(self, value: float | None, direction: Direction) -> None:
-        assert direction_of(value, 5.0, 9.0) is direction
+    def test_reasons_and_counterfactual_are_those_of_the_explanation(self) -> None:
+        assert (alert_of().reasons, alert_of().counterfactual) == (REASONS, COUNTERFACTUAL)
 
     def test_an_alert_describes_the_session_and_the_verdict(self) -> None:
         alert = alert_of(capped=True)
@@ -272,32 +271,37 @@ class TestExplanation:
 
 
 class TestMessage:
-    def test_it_says_who_did_what_and_what_is_unusual(self) -> None:
+    def test_it_says_who_did_what_and_why_that_is_unusual(self) -> None:
         assert alert_of().message == (
-            "Client user:ann has made 16 calls in 42 s. "
-            "How common the rarest endpoint is: 0.25 (usually 5.5 to 1,200); "
-            "distinct transitions: 140 (usually 3 to 12)."
+            "Client user:ann has made 16 calls in 42 s. It went to rare endpoints. It made many transitions."
         )
 
     def test_a_closed_session_is_told_in_the_past(self) -> None:
-        message = alert_of(vector(occasion=Occasion.CLOSED, calls=1, end=VECTOR.start), contributions=[MANY]).message
-        assert message == "Client user:ann made 1 call in 0 s. Distinct transitions: 140 (usually 3 to 12)."
+        own = vector(occasion=Occasion.CLOSED, calls=1, end=VECTOR.start)
+        assert alert_of(own).message.startswith("Client user:ann made 1 call in 0 s. ")
 
-    def test_shares_of_edges_are_told_in_percent(self) -> None:
-        share = msgspec.structs.replace(RARE, value=0.000025, usual_low=0.00055, usual_high=0.12, unit=SHARE_OF_EDGES)
-        assert alert_of(contributions=[share]).message == (
-            "Client user:ann has made 16 calls in 42 s. "
-            "How common the rarest endpoint is: 0.0025 % of transitions (usually 0.055 to 12)."
+    def test_the_strongest_reason_is_told_even_when_nothing_is_unusual(self) -> None:
+        usual = [msgspec.structs.replace(reason, direction=Direction.WITHIN) for reason in REASONS]
+        explanation = msgspec.structs.replace(EXPLANATION, reasons=tuple(usual))
+        assert alert_of(explanation=explanation).message.endswith("in 42 s. It went to rare endpoints.")
+
+    def test_no_more_than_three_reasons_are_told(self) -> None:
+        explanation = msgspec.structs.replace(EXPLANATION, reasons=REASONS[:2] * 2)
+        assert alert_of(explanation=explanation).message.count("It ") == 3
+
+    def test_it_says_so_when_no_single_value_was_decisive(self) -> None:
+        explanation = msgspec.structs.replace(EXPLANATION, counterfactual=None)
+        assert alert_of(explanation=explanation).message.endswith(
+            "It made many transitions. No other value of one of these alone would have kept it under the threshold."
         )
 
-    def test_usual_values_are_named_when_nothing_is_unusual(self) -> None:
-        assert alert_of(contributions=[PLAIN, UNKNOWN]).message == (
-            "Client user:ann has made 16 calls in 42 s. "
-            "Spread of the sources: none (usually 5 to 90); distinct endpoints called: 9 (usually 2 to 10)."
-        )
+    def test_an_alert_raised_again_with_a_score_under_the_threshold_says_nothing_of_other_values(self) -> None:
+        explanation = msgspec.structs.replace(EXPLANATION, counterfactual=None)
+        alert = alert_of(explanation=explanation, verdict=verdict_of(VECTOR, score=0.5999))
+        assert alert.message.endswith("It made many transitions.")
 
     def test_without_reasons_it_is_a_sentence_still(self) -> None:
-        assert alert_of(contributions=[LOWERING]).message == "Client user:ann has made 16 calls in 42 s."
+        assert alert_of(explanation=Explanation(())).message == "Client user:ann has made 16 calls in 42 s."
 
     @pytest.mark.parametrize(
         ("milliseconds", "words"),
@@ -311,12 +315,5 @@ class TestMessage:
         ],
     )
     def test_durations_are_short_to_read(self, milliseconds: int, words: str) -> None:
-        message = alert_of(vector(end=VECTOR.start + milliseconds), contributions=[]).message
+        message = alert_of(vector(end=VECTOR.start + milliseconds), explanation=Explanation(())).message
         assert message == f"Client user:ann has made 16 calls in {words}."
-
-    @given(st.floats(0, 1e7))
-    def test_no_value_of_an_ordinary_size_is_written_with_an_exponent(self, value: float) -> None:
-        if value == 0 or value >= 0.001:
-            unusual = Contribution("f", "m", value, 0.0, 0.0, Direction.ABOVE, 1.0, "1")
-            assert "e+" not in alert_of(contributions=[unusual]).message.rpartition("M: ")[2]
-            assert "e-" not in alert_of(contributions=[unusual]).message.rpartition("M: ")[2]

@@ -93,6 +93,24 @@ def test_trees_without_any_split_are_scored() -> None:
     assert np.array_equal(ensemble.raw(rows[:4]), estimator._raw_predict(rows[:4])[:, 0])
 
 
+def test_the_last_row_of_many_scores_as_the_others() -> None:
+    """Rows are scored in pieces; the last can be a single row."""
+    rows, labels = make_rows(1025)
+    estimator = fit(rows, labels, max_iter=60)
+    np.testing.assert_array_equal(Ensemble.from_estimator(estimator).raw(rows), estimator._raw_predict(rows)[:, 0])
+
+
+@given(ensemble=ensembles(), data=st.data())
+def test_scores_along_a_feature_are_those_of_rows_with_other_values(ensemble: Ensemble, data: st.DataObject) -> None:
+    (row,) = data.draw(rows_of(ensemble.n_features, max_rows=1))
+    feature = data.draw(st.integers(0, ensemble.n_features - 1))
+    highest = ensemble.intervals.upper_bounds(feature)
+    rows = np.tile(row, (len(highest), 1))
+    rows[:, feature] = highest
+    found = ensemble.probabilities_along(row, feature)
+    np.testing.assert_array_equal(found, ensemble.probabilities(np.vstack([rows, rows]))[: len(highest)])
+
+
 def test_the_expected_score_is_the_mean_over_the_training_rows() -> None:
     rows, labels = make_rows(500)
     ensemble = Ensemble.from_estimator(fit(rows, labels))

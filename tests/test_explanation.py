@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.ensemble import Ensemble
-from scorer.explanation import _paths, contributions
+from scorer.explanation import MAX_TABLED_FEATURES, Explainer, contributions
+from scorer.paths import paths_of
 from tests.model_factory import fit, make_rows
 from tests.random_trees import ensembles, expectation, random_ensemble, rows_of, shapley
 
@@ -50,10 +51,27 @@ def test_a_trained_model_is_explained_as_by_the_definition() -> None:
 def test_a_path_through_nine_features_is_integrated_exactly() -> None:
     """Two more features on a path need one more quadrature node."""
     ensemble = random_ensemble(np.random.default_rng(4), 9, [60])
-    assert len(_paths(ensemble).slots) == 9
+    assert max(len(path.steps) for path in paths_of(ensemble)) == 9
     row = np.random.default_rng(6).normal(size=(1, 9))
     found, _ = contributions(ensemble, row)
     np.testing.assert_allclose(found[0], shapley(ensemble, row[0]), rtol=0, atol=1e-10)
+
+
+@settings(deadline=None)
+@given(ensemble=ensembles(max_features=12), room=st.integers(0, 100_000), data=st.data())
+def test_contributions_do_not_depend_on_the_room_for_tables(ensemble: Ensemble, room: int, data: st.DataObject) -> None:
+    (row,) = data.draw(rows_of(ensemble.n_features, max_rows=1))
+    cramped = np.zeros(ensemble.n_features)
+    Explainer(ensemble, table_bytes=room).add(cramped, ensemble.intervals.numbers(row))
+    np.testing.assert_allclose(contributions(ensemble, row[None])[0][0], cramped, rtol=0, atol=1e-9)
+
+
+def test_a_path_of_too_many_features_for_a_table_is_explained_all_the_same() -> None:
+    ensemble = random_ensemble(np.random.default_rng(1), 40, [64] * 3)
+    assert max(len(path.steps) for path in paths_of(ensemble)) > MAX_TABLED_FEATURES
+    rows = np.random.default_rng(6).normal(size=(5, 40))
+    found, base = contributions(ensemble, rows)
+    np.testing.assert_allclose(found.sum(axis=1) + base, ensemble.raw(rows), rtol=0, atol=1e-9)
 
 
 def test_a_feature_that_no_tree_uses_contributes_nothing() -> None:

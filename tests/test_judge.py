@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 
 from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Matrix, Occasion
 from featurizer.sessions import CloseReason
-from scorer.alerts import Direction
 from scorer.judge import Judge
+from scorer.reasons import Direction, Explanation, foremost
 from scorer.verdicts import Readiness
 from tests.alerting import vector
 from tests.model_factory import make_bundle, make_rows
 
 SCHEMA = ACCESS_BEHAVIOUR_V1
 ENOUGH = 10_000
+COUNTS = {feature.name for feature in SCHEMA.features if feature.whole}
 ROWS, ANOMALOUS = make_rows(200, seed=7)
 
 
@@ -27,6 +28,16 @@ def judge(**overrides: float) -> Judge:
 
 def vectors(rows: Matrix = ROWS, total: int = ENOUGH) -> list[FeatureVector]:
     return [vector(session_id=f"s{at}", values=tuple(row), total_edges=total) for at, row in enumerate(rows.tolist())]
+
+
+def explain(one: FeatureVector, **overrides: float) -> Explanation:
+    own = judge(**overrides)
+    return own.explain(one, *own.verdicts([one]))
+
+
+def just_alerting(one: FeatureVector) -> Judge:
+    """Return a judge whose threshold is a vector's score."""
+    return judge(threshold_open=judge().verdicts([one])[0].score)
 
 
 def test_there_is_one_verdict_for_each_vector_in_order() -> None:
@@ -108,28 +119,29 @@ class TestExplanation:
     @given(at=st.integers(0, len(ROWS) - 1), total=st.sampled_from([1, 777, ENOUGH, 10**9]))
     def test_contributions_and_base_sum_to_the_raw_score(self, at: int, total: int) -> None:
         own, one = judge(), vectors(total=total)[at]
-        effects = [item.contribution for item in own.explain(one)]
+        (verdict,) = own.verdicts([one])
+        effects = [item.contribution for item in own.explain(one, verdict).contributions]
         raw = sum(effects) + own.bundle.ensemble.expected
-        score = own.verdicts([one])[0].score
+        score = verdict.score
         assert 1 / (1 + math.exp(-raw)) == pytest.approx(score, abs=1e-9)
 
     def test_features_come_in_the_order_and_words_of_the_schema(self) -> None:
-        explained = judge().explain(vectors()[0])
+        explained = explain(vectors()[0]).contributions
         assert [item.feature for item in explained] == list(SCHEMA.names)
         assert [item.meaning for item in explained] == [feature.meaning for feature in SCHEMA.features]
 
     def test_values_come_with_the_usual_range_and_their_unit(self) -> None:
         own = judge()
         one = vectors()[0]
-        for at, item in enumerate(own.explain(one)):
+        for at, item in enumerate(explain(one).contributions):
             assert item.value == one.values[at]
             assert (item.usual_low, item.usual_high) == own.bundle.reference.usual_range(at)
-            assert item.unit == SCHEMA.features[at].unit
+            assert (item.unit, item.group) == (SCHEMA.features[at].unit, SCHEMA.features[at].group)
 
     def test_a_missing_value_is_none_and_not_a_number(self) -> None:
         row, at = ROWS[0].copy(), SCHEMA.names.index("std_dest_share")
         row[at] = math.nan
-        item = judge().explain(vectors(row[None])[0])[at]
+        item = explain(vectors(row[None])[0]).contributions[at]
         assert (item.feature, item.value, item.direction) == ("std_dest_share", None, Direction.MISSING)
 
     @pytest.mark.parametrize(
@@ -138,5 +150,42 @@ class TestExplanation:
     def test_the_direction_is_against_benign_sessions(self, value: float, direction: Direction) -> None:
         row = ROWS[0].copy()
         row[SCHEMA.names.index("n_apis")] = value
-        explained = {item.feature: item for item in judge().explain(vectors(row[None])[0])}
+        explained = {item.feature: item for item in explain(vectors(row[None])[0]).contributions}
         assert explained["n_apis"].direction is direction
+
+    @pytest.mark.parametrize("at", np.flatnonzero(ANOMALOUS)[:20].tolist())
+    def test_the_other_value_keeps_the_score_under_the_threshold_that_was_applied(self, at: int) -> None:
+        one = vectors()[at]
+        own = just_alerting(one)
+        (verdict,) = own.verdicts([one])
+        found = own.explain(one, verdict).counterfactual
+        assert found is not None
+        values = list(one.values)
+        assert found.value == values[SCHEMA.names.index(found.feature)]
+        values[SCHEMA.names.index(found.feature)] = found.enough
+        (other,) = own.verdicts([msgspec.structs.replace(one, values=tuple(values))])
+        assert verdict.score >= verdict.threshold > other.score
+        assert other.score == pytest.approx(found.score, rel=1e-12)
+
+    @pytest.mark.parametrize("at", np.flatnonzero(ANOMALOUS)[:20].tolist())
+    def test_the_other_value_is_told_beside_its_feature(self, at: int) -> None:
+        one = vectors()[at]
+        own = just_alerting(one)
+        explained = own.explain(one, *own.verdicts([one]))
+        hinted = [reason for reason in explained.reasons if "alone would have kept it" in reason.sentence]
+        assert explained.counterfactual is not None
+        assert [reason.feature for reason in hinted] == [explained.counterfactual.feature]
+        assert hinted[0] in foremost(explained.reasons)
+
+    def test_what_is_under_the_threshold_needs_no_other_value(self) -> None:
+        assert explain(vectors()[int(ANOMALOUS.argmin())]).counterfactual is None
+
+    def test_there_is_no_other_value_when_none_would_be_enough(self) -> None:
+        assert explain(vectors()[int(ANOMALOUS.argmax())], threshold_open=1e-9).counterfactual is None
+
+    def test_a_count_is_asked_to_be_another_count(self) -> None:
+        judges = ((just_alerting(one), one) for one in vectors()[:100])
+        found = [own.explain(one, *own.verdicts([one])).counterfactual for own, one in judges]
+        counts = [other.enough for other in found if other and other.feature in COUNTS]
+        assert counts
+        assert all(count.is_integer() for count in counts)

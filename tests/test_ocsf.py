@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurizer.features import Occasion
-from scorer.alerts import Alert, Contribution, Direction, Severity, Transition
+from featurizer.features import Group, Occasion
+from scorer.alerts import Alert, Severity, Transition
+from scorer.counterfactual import Counterfactual
+from scorer.reasons import Contribution, Direction, Explanation, Reason
 from stream.encodings.ocsf import alert_record, detection_finding
 from tests.alerting import MANY, PLAIN, RARE, UNKNOWN, VECTOR, alert_of, vector
 
@@ -168,6 +170,22 @@ contributions = st.builds(
     usual_high=st.floats(-1e9, 1e9),
     direction=st.sampled_from(list(Direction)),
     contribution=st.floats(0.1, 10),
+    group=st.sampled_from(list(Group)),
+)
+reasons = st.builds(
+    Reason,
+    group=st.sampled_from(list(Group)),
+    contribution=st.floats(0.1, 10),
+    direction=st.sampled_from(list(Direction)),
+)
+counterfactuals = st.builds(
+    Counterfactual, value=st.floats(-1e9, 1e9), enough=st.floats(-1e9, 1e9), score=st.floats(0, 1)
+)
+explanations = st.builds(
+    Explanation,
+    contributions=st.lists(contributions, max_size=4).map(tuple),
+    reasons=st.lists(reasons, max_size=4).map(tuple),
+    counterfactual=st.none() | counterfactuals,
 )
 transitions = st.builds(Transition, source=st.text(), destination=st.text(), expected=st.floats(0, 1e9))
 
@@ -175,15 +193,15 @@ transitions = st.builds(Transition, source=st.text(), destination=st.text(), exp
 @given(
     occasion=st.sampled_from(list(Occasion)),
     score=st.floats(0, 1),
-    named=st.lists(contributions, max_size=4),
+    named=explanations,
     seen=st.lists(transitions, max_size=4),
     capped=st.booleans(),
 )
 def test_every_alert_follows_the_schema(
-    occasion: Occasion, score: float, named: list[Contribution], seen: list[Transition], *, capped: bool
+    occasion: Occasion, score: float, named: Explanation, seen: list[Transition], *, capped: bool
 ) -> None:
     own = vector(occasion=occasion)
-    alert = alert_of(own, contributions=named, transitions=seen, capped=capped)
+    alert = alert_of(own, explanation=named, transitions=seen, capped=capped)
     assert_follows_the_schema(detection_finding(msgspec.structs.replace(alert, score=score), CREATED))
 
 
@@ -277,6 +295,12 @@ def test_the_evidence_holds_contributions_and_rare_transitions_in_full() -> None
     assert evidence["actor"]["user"]["uid"] == "user:ann"
     assert msgspec.convert(evidence["data"]["contributions"], tuple[Contribution, ...]) == EARLY.contributions
     assert msgspec.convert(evidence["data"]["transitions"], tuple[Transition, ...]) == EARLY.transitions
+
+
+def test_the_evidence_holds_reasons_and_counterfactual_for_programs() -> None:
+    (evidence,) = detection_finding(EARLY, CREATED)["evidences"]
+    assert msgspec.convert(evidence["data"]["reasons"], tuple[Reason, ...]) == EARLY.reasons
+    assert msgspec.convert(evidence["data"]["counterfactual"], Counterfactual) == EARLY.counterfactual
 
 
 def test_the_endpoints_of_the_transitions_are_the_resources_each_once() -> None:

@@ -3,6 +3,7 @@ import io
 import json
 import math
 import socket
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,8 +27,8 @@ from stream.web.answers import answer_metrics, answer_ready, authorised
 from stream.web.description import describe
 from stream.web.models import ScoreAnswer, ScoreRequest
 from stream.web.pages import Site, add_pages
-from stream.web.scoring import MAX_BODY_BYTES, answer_score
-from tests.model_factory import make_bundle
+from stream.web.scoring import MAX_BODY_BYTES, answer_score, known
+from tests.model_factory import make_bundle, make_rows
 
 SESSION = ["POST /login", "GET /orders", "GET /orders/{id}", "GET /orders", "GET /orders/{id}", "GET /orders/{id}"]
 
@@ -78,6 +79,35 @@ def test_the_explanation_adds_up_to_the_score(worker: Worker) -> None:
     assert {item["feature"] for item in answer["explanation"]} == set(ACCESS_BEHAVIOUR_V1.names)
     assert strengths == sorted(strengths, reverse=True)
     assert all(item["usual_low"] <= item["usual_high"] for item in answer["explanation"])
+
+
+def test_the_reasons_are_the_groups_of_features_that_raised_the_score(worker: Worker) -> None:
+    _, answer = post(worker, calls=SESSION)
+    sums: defaultdict[str, float] = defaultdict(float)
+    for item in answer["explanation"]:
+        sums[item["group"]] += item["contribution"]
+
+    found = {reason["group"]: reason["contribution"] for reason in answer["reasons"]}
+    assert found == pytest.approx({group: total for group, total in sums.items() if total > 0})
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    assert all(reason["sentence"].endswith(".") for reason in answer["reasons"])
+
+
+def test_another_value_is_named_that_alone_would_have_kept_the_score_under_the_threshold(worker: Worker) -> None:
+    rows, _ = make_rows(60, seed=7)
+    bodies = [
+        {name: known(value) for name, value in zip(ACCESS_BEHAVIOUR_V1.names, row, strict=True)}
+        for row in rows.tolist()
+    ]
+    answers = [post(worker, features=body)[1] for body in bodies]
+    named = [own for own in answers if own["counterfactual"] is not None]
+
+    assert named
+    for own in named:
+        other = own["counterfactual"]
+        _, changed = post(worker, features=own["features"] | {other["feature"]: other["enough"]})
+        assert changed["score"] < own["threshold"] <= own["score"]
+        assert changed["score"] == pytest.approx(other["score"], rel=1e-12)
 
 
 def test_calls_their_edges_and_their_features_are_judged_alike(worker: Worker) -> None:

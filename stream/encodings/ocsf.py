@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from featurizer.features import Occasion
-from scorer.alerts import Alert, Contribution, Direction, Severity
+from scorer.alerts import Alert, Severity
+from scorer.reasons import Contribution, Direction
 from stream.wire import JSON_HEADERS, Outgoing, client_key, product_version
 
 OCSF_VERSION: Final = "1.8.0"
@@ -119,6 +120,8 @@ def detection_finding(alert: Alert, created: int) -> dict[str, Any]:
                     "session": {"uid": alert.session_id, "created_time": alert.start},
                 },
                 "data": {
+                    "reasons": msgspec.to_builtins(alert.reasons),
+                    "counterfactual": msgspec.to_builtins(alert.counterfactual),
                     "contributions": msgspec.to_builtins(alert.contributions),
                     "transitions": msgspec.to_builtins(alert.transitions),
                 },

@@ -4,8 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1, Occasion
-from scorer.alerts import Direction
+from featurizer.features import ACCESS_BEHAVIOUR_V1, Group, Occasion
+from scorer.reasons import Direction
 from scorer.verdicts import Readiness
 
 Endpoint = Annotated[str, Field(min_length=1, max_length=2000, examples=["GET /orders/{id}"])]
@@ -86,6 +86,36 @@ class ExplainedFeature(Model):
     """Where the value lies against the usual range."""
     contribution: float
     """What the value added to the raw score, log-odds (exact Shapley value); negative speaks for normal."""
+    group: Group
+    """What the feature tells together with others."""
+
+
+class GroupReason(Model):
+    """What a group of features that tell the same story did to the score."""
+
+    group: Group
+    """The group."""
+    contribution: float
+    """Sum of what its features added to the raw score, log-odds; positive."""
+    feature: str
+    """The feature that the sentence tells of."""
+    direction: Direction
+    """Where its value lies against the usual range."""
+    sentence: str
+    """The value and what is usual, for a person."""
+
+
+class OtherValue(Model):
+    """Another value of one feature with which, all else equal, the score would have been under the threshold."""
+
+    feature: str
+    """Name in the feature schema."""
+    value: float
+    """Its value."""
+    enough: float
+    """The value nearest to it that keeps the score under the threshold."""
+    score: float
+    """The score with that value."""
 
 
 class ScoreAnswer(Model):
@@ -109,6 +139,11 @@ class ScoreAnswer(Model):
     """The features."""
     base: float
     """Raw score before any feature is known, log-odds; ``base`` and all contributions add up to the raw score."""
+    reasons: list[GroupReason]
+    """The groups of features that raised the score, the strongest first."""
+    counterfactual: OtherValue | None
+    """What alone would have kept the score under the threshold: of the foremost reasons' features the first that could;
+    null when none could, or the score is under it."""
     explanation: list[ExplainedFeature]
     """Every feature, the strongest contribution first."""
 

@@ -4,15 +4,16 @@ import math
 from collections.abc import Collection
 from typing import Protocol
 
+import msgspec
 from pydantic import ValidationError
 
 from featurizer.degrees import DegreeSnapshot, EndpointDegrees, GlobalDegrees
 from featurizer.features import MISSING, FeatureSchema, FeatureVector
 from featurizer.graph import CallGraph
-from scorer.alerts import Contribution
 from scorer.judge import Judge
+from scorer.reasons import Contribution
 from stream.web.answers import Answer, failure, json_answer
-from stream.web.models import ExplainedFeature, Problem, ScoreAnswer, ScoreRequest
+from stream.web.models import ExplainedFeature, GroupReason, OtherValue, Problem, ScoreAnswer, ScoreRequest
 
 MAX_BODY_BYTES = 1_048_576
 """Larger bodies are refused: a session has at most some thousand edges."""
@@ -83,7 +84,7 @@ def score(request: ScoreRequest, scoring: Scoring, excluded_methods: Collection[
         total_edges=total_edges,
     )
     (verdict,) = judge.verdicts([vector])
-    explanation = sorted(judge.explain(vector), key=lambda item: -abs(item.contribution))
+    why = judge.explain(vector, verdict)
     return ScoreAnswer(
         score=verdict.score,
         threshold=verdict.threshold,
@@ -94,7 +95,9 @@ def score(request: ScoreRequest, scoring: Scoring, excluded_methods: Collection[
         minimum_edges=verdict.minimum_edges,
         features={name: known(value) for name, value in zip(judge.schema.names, values, strict=True)},
         base=judge.bundle.reference.expected,
-        explanation=[explained(item) for item in explanation],
+        reasons=[GroupReason(**msgspec.structs.asdict(reason)) for reason in why.reasons],
+        counterfactual=OtherValue(**msgspec.structs.asdict(why.counterfactual)) if why.counterfactual else None,
+        explanation=[explained(item) for item in sorted(why.contributions, key=lambda item: -abs(item.contribution))],
     )
 
 
@@ -169,6 +172,7 @@ def explained(item: Contribution) -> ExplainedFeature:
         usual_high=item.usual_high,
         direction=item.direction,
         contribution=item.contribution,
+        group=item.group,
     )
 
 

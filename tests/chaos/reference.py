@@ -7,8 +7,8 @@ import msgspec
 
 from featurizer.degrees import DegreeSnapshot
 from featurizer.features import FeatureVector
-from scorer.alerts import Contribution
 from scorer.judge import Judge
+from scorer.reasons import Explanation
 from scorer.verdicts import Readiness, Verdict
 from stream import assembly
 from stream.adapters import decoder
@@ -28,8 +28,8 @@ Verdicts = Mapping[tuple[str, str, int], Verdict]
 class SwiftJudge(Judge):
     """A judge that explains nothing: explanations take long and are not compared."""
 
-    def explain(self, vector: FeatureVector) -> tuple[Contribution, ...]:  # noqa: ARG002 -- the judge's signature
-        return ()
+    def explain(self, vector: FeatureVector, verdict: Verdict) -> Explanation:  # noqa: ARG002 -- the judge's signature
+        return Explanation(())
 
 
 class RecordedJudge(SwiftJudge):

@@ -1,0 +1,67 @@
+"""What alerts on each kind of simulated attack say first, with the model that the demo ships."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from featurizer.features import Group
+from scorer.alerts import Alert
+from scorer.counterfactual import Counterfactual
+from stream import assembly
+from stream.replay import Replay
+from stream.settings import load_settings
+from stream.simulator.attacks import AttackKind
+from tests.simulated_logs import simulated_log
+
+SETTINGS = load_settings(
+    None, {"model.bundle": "demo", "sessions.gap_s": 60, "sessions.quiet_s": 3, "sessions.lateness_s": 1}
+)
+LEADING: Mapping[AttackKind, set[Group]] = {
+    AttackKind.OBJECT_WALK: {Group.SHAPE, Group.DESTINATIONS},
+    AttackKind.CREDENTIAL_STUFFING: {Group.DESTINATIONS},
+    AttackKind.ENDPOINT_SCAN: {Group.DESTINATIONS},
+    AttackKind.SCRAPING: {Group.SHAPE},
+    AttackKind.LOGIC_PROBE: {Group.DESTINATIONS},
+    AttackKind.ACCOUNT_TAKEOVER: {Group.DESTINATIONS, Group.MIX},
+}
+"""Walks and scraping take a few endpoints in any order; the others go where hardly anybody goes, a takeover after a
+session that went where everybody goes."""
+
+
+@pytest.fixture(scope="module")
+def alerts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Sequence[Alert]]:
+    """Alerts by the kind of attack that they overlap in time."""
+    calls, labels = simulated_log(tmp_path_factory.mktemp("log"), seed=31, duration_s=900, rate=150, attack_share=0.08)
+    attacks = [json.loads(line) for line in labels.read_text().splitlines()]
+    run = Replay(SETTINGS, assembly.model_bundle(SETTINGS), "auto")
+    found: defaultdict[str, list[Alert]] = defaultdict(list)
+    for batch in run.run([Path(calls)], lambda _: None):
+        for alert in batch.alerts:
+            for attack in attacks:
+                if attack["client"] == alert.client and attack["start"] <= alert.end and attack["end"] >= alert.start:
+                    found[attack["attack"]].append(alert)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("kind", list(AttackKind))
+def test_nearly_all_alerts_on_an_attack_tell_first_what_the_attack_is_about(
+    kind: AttackKind, alerts: Mapping[str, Sequence[Alert]]
+) -> None:
+    first = Counter(alert.reasons[0].group for alert in alerts[kind])
+    assert first.total() >= 20
+    assert sum(first[group] for group in LEADING[kind]) >= 0.8 * first.total(), first
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+def test_every_alert_of_the_demo_s_model_says_what_would_have_been_enough(
+    alerts: Mapping[str, Sequence[Alert]],
+) -> None:
+    every = [alert for found in alerts.values() for alert in found]
+    assert all(isinstance(alert.counterfactual, Counterfactual) for alert in every)
+    assert all("alone would have kept it under the threshold" in alert.message for alert in every)
