@@ -9,20 +9,33 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 
 import joblib
 
 from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector
 from scorer import call_card, table_card
-from scorer.access_behaviour import Rows
+from scorer.access_behaviour import Rows, read_table
 from scorer.bundle import ModelBundle
 from scorer.call_evaluation import CallReport, evaluate_calls
-from scorer.call_recipe import CallOptions, check_size, ready, train_on_calls
+from scorer.call_fits import call_thresholds, fit_calls
+from scorer.call_recipe import CallOptions, bundle_of_calls, check_size, ready
 from scorer.evaluation import ORIGINAL_SPLITS, OUTER_FOLDS, SEEDS, Evaluate, Fold, Runner, Split
+from scorer.holdout import hold_out
 from scorer.labelling import AttackLabel, LabelledVectors, label_vectors, read_labels
 from scorer.manifest import DataSource
-from scorer.table_recipe import FEATURE_SETS, TableReport, evaluate_table, train_on_table
+from scorer.table_recipe import (
+    FEATURE_SETS,
+    TableReport,
+    bundle_of_table,
+    fit_table,
+    measure,
+    measure_their_way,
+    shipped_labels,
+    table_thresholds,
+)
+from scorer.table_recipe import source_of as table_source
 from scorer.training import Trained
 from stream.errors import CommandError, ExitCode
 
@@ -72,9 +85,26 @@ def make_table_bundle(seed: int, *, with_estimator: bool = False, advance: Advan
         advance: called TABLE_STEPS times.
     """
     data = table_data()
+    raw = read_table(data)
+    fitted = fit_table(raw, seed)
+    thresholds = table_thresholds(raw, fitted)
     with workers() as pool:
-        report = evaluate_table(data, runner(pool, advance))
-    trained = train_on_table(data, seed, library_versions(), report.metrics())
+        run = runner(pool, advance)
+        honest = {
+            (rows, name): measure(raw, rows, name, run(f"{name}, {rows} rows"))
+            for rows, name in product(Rows, FEATURE_SETS)
+        }
+        theirs = measure_their_way(raw, run("the deriving project's own protocol"))
+    report = TableReport(honest, theirs, shipped_labels(raw))
+    trained = bundle_of_table(
+        raw,
+        fitted,
+        thresholds,
+        table_source(data),
+        seed=seed,
+        versions=library_versions(),
+        metrics=report.metrics(),
+    )
     documents = table_card.documents(data, trained, report)
     return Made(_complete(trained, documents, with_estimator=with_estimator), report)
 
@@ -93,17 +123,27 @@ def make_call_bundle(
     Raises:
         CommandError: there are too few sessions to learn from.
     """
-    schema = ACCESS_BEHAVIOUR_V1
+    schema, woven = ACCESS_BEHAVIOUR_V1, options.weaving is not None
     try:
         check_size(vectors, ready(vectors))
-        report = evaluate_calls(vectors, options, schema)
-        trained, scores = train_on_calls(
-            vectors, options, source, schema, metrics=report.metrics(), versions=library_versions()
-        )
+        split = hold_out(vectors, options.seed)
+        fits = fit_calls(vectors, split, options.recipe, options.seed, schema)
+        thresholds = call_thresholds(vectors, fits, options.false_alert_budget, woven=woven)
+        report = evaluate_calls(vectors, split, fits.measured, thresholds.measured, woven=woven)
     except ValueError as error:
         hint = "give more calls" if options.weaving else "give more calls, or labels of more attacks"
         raise CommandError(str(error), hint) from error
-    documents = call_card.documents(vectors, trained, scores, report, schema, weaving=options.weaving)
+    trained = bundle_of_calls(
+        vectors,
+        fits.final.estimator,
+        thresholds.final,
+        options,
+        source,
+        schema=schema,
+        metrics=report.metrics(),
+        versions=library_versions(),
+    )
+    documents = call_card.documents(vectors, trained, fits.final.scores, report, schema, weaving=options.weaving)
     return Made(_complete(trained, documents, with_estimator=with_estimator), report)
 
 
