@@ -1,6 +1,7 @@
 """The recipe for call logs: a model from labelled sessions of one's own API, whole ones and their beginnings."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -47,6 +48,19 @@ class Weaving(msgspec.Struct, frozen=True, kw_only=True):
             "contamination": self.contamination,
             "trimmed_sessions": self.trimmed,
         }
+
+
+@dataclass(frozen=True, eq=False)
+class CallVectors:
+    """What a model of call logs is trained on.
+
+    Attributes:
+        vectors: labelled vectors, in log order.
+        weaving: how the attacks came about, when they were woven in.
+    """
+
+    vectors: LabelledVectors
+    weaving: Weaving | None = None
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -38,6 +38,7 @@ def model_of(log: Path, contamination: float) -> tuple[ModelBundle, int]:
     """Return a model trained without labels, and how many sessions were left out."""
     options = CallOptions(name="test")
     made = weave_into(read_calls([log], SETTINGS, "auto", lambda _: None), SETTINGS, options, contamination)
+    assert made.weaving is not None
     woven = CallOptions(name="test", weaving=made.weaving)
     trained, _ = call_model(made.vectors, woven)
     return trained.bundle, made.weaving.trimmed

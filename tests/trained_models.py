@@ -11,7 +11,8 @@ from scorer.labelling import LabelledVectors
 from scorer.manifest import DataSource
 from scorer.table_recipe import bundle_of_table, fit_table, source_of, table_thresholds
 from scorer.training import Trained
-from stream.train import library_versions, table_data
+from stream.stages import library_versions
+from stream.train import table_data
 
 SOURCE = DataSource(name="made up", sha256="0" * 64, licence="Apache-2.0", url="", description="Made-up sessions.")
 _SCHEMA = ACCESS_BEHAVIOUR_V1
@@ -31,9 +32,8 @@ def call_model(vectors: LabelledVectors, options: CallOptions) -> tuple[Trained,
     """Return the model of all sessions, nothing measured, and its scores out of fold."""
     fitted = fit_rows(vectors, ready(vectors), options.recipe, options.seed, _SCHEMA)
     thresholds = chosen_thresholds(vectors, fitted, options.false_alert_budget, woven=options.weaving is not None)
-    trained = bundle_of_calls(
-        vectors, fitted.estimator, thresholds, options, SOURCE, schema=_SCHEMA, metrics={}, versions={}
-    )
+    estimator = fitted.estimator
+    trained = bundle_of_calls(vectors, estimator, thresholds, options, SOURCE, schema=_SCHEMA, metrics={}, versions={})
     return trained, fitted.scores
 
 
