@@ -9,6 +9,7 @@ import numpy as np
 
 from featurizer.features import FeatureSchema
 from scorer.examples import Examples, Labels
+from scorer.feedback import Feedback
 from scorer.labelling import LabelledVectors
 from scorer.manifest import DataSource, Manifest
 from scorer.thresholds import Thresholds
@@ -57,10 +58,14 @@ class CallVectors:
     Attributes:
         vectors: labelled vectors, in log order.
         weaving: how the attacks came about, when they were woven in.
+        feedback: which sessions these are, when people labelled some of those that workers judged.
+        sha256: hash of the records read, of a source that has no files.
     """
 
     vectors: LabelledVectors
     weaving: Weaving | None = None
+    feedback: Feedback | None = None
+    sha256: str = ""
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +79,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         session_limits: settings that the sessions were cut by, by name; recorded, since service should have the same.
         weaving: how the labelled attacks came about, when they were woven in; the budget then bounds false alerts of
             any kind, early or at a session's end.
+        feedback: which sessions these are, when people labelled some of those that workers judged.
     """
 
     name: str
@@ -82,6 +88,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     recipe: Recipe = Recipe()
     session_limits: dict[str, float] = {}
     weaving: Weaving | None = None
+    feedback: Feedback | None = None
 
 
 def trained_edges(vectors: LabelledVectors) -> float:
@@ -98,7 +105,7 @@ def ready(vectors: LabelledVectors) -> Labels:
 
 
 def examples_of(vectors: LabelledVectors, rows: Labels) -> Examples:
-    """Return some vectors as examples: a session's rows weigh 1 together, a client's stay together.
+    """Return some vectors as examples: a session's rows share its weight, a client's stay together.
 
     Args:
         vectors: all vectors.
@@ -109,7 +116,7 @@ def examples_of(vectors: LabelledVectors, rows: Labels) -> Examples:
         vectors.values[rows],
         vectors.anomalous[rows],
         vectors.client[session],
-        1.0 / np.bincount(session)[session],
+        vectors.weight[session] / np.bincount(session)[session],
     )
 
 
@@ -186,6 +193,7 @@ def bundle_of_calls(  # noqa: PLR0913 -- what a manifest records, each named at 
         "traffic_variation": VARIATION,
         **options.session_limits,
         **(options.weaving.parameters() if options.weaving else {}),
+        **(options.feedback.parameters() if options.feedback else {}),
     }
     made = Manifest(
         name=options.name,

@@ -1,4 +1,4 @@
-"""Sources of training: call logs with labels or without, read to labelled vectors."""
+"""Sources of training; here call logs, with labels or without, read to labelled vectors."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -22,6 +22,10 @@ STAGE = "vectors"
 
 class Source(Protocol):
     """Where vectors to train on come from."""
+
+    @property
+    def advice(self) -> str:
+        """What to do about too few sessions."""
 
     def vectors(self, options: CallOptions, stages: Stages) -> Output[CallVectors]:
         """Return them, read in the stage ``vectors``."""
@@ -50,6 +54,11 @@ class CallLogs(NamedTuple):
     description: str
     licence: str
     settings: Settings
+
+    @property
+    def advice(self) -> str:
+        """What to do about too few sessions."""
+        return "give more calls" if self.labels is None else "give more calls, or labels of more attacks"
 
     def vectors(self, options: CallOptions, stages: Stages) -> Output[CallVectors]:
         """Return the vectors of the logs' sessions: labelled as given, or with attacks woven in.

@@ -20,6 +20,7 @@ from scorer.call_evaluation import CallReport, evaluate_calls
 from scorer.call_fits import CallFits, CallThresholds, call_thresholds, fit_calls
 from scorer.call_recipe import CallOptions, bundle_of_calls, check_size, ready
 from scorer.evaluation import Evaluate, Fold, Split
+from scorer.feedback import Feedback
 from scorer.holdout import hold_out
 from scorer.labelling import LabelledVectors
 from scorer.manifest import DataSource
@@ -58,10 +59,12 @@ class Made:
     Attributes:
         bundle: the model with its documents.
         report: how good it is.
+        feedback: which sessions it was trained on, when people had labelled some of those that workers judged.
     """
 
     bundle: ModelBundle
     report: TableReport | CallReport
+    feedback: Feedback | None = None
 
 
 def table_data() -> bytes:
@@ -120,7 +123,7 @@ def make_call_bundle(source: Source, options: CallOptions, stages: Stages, *, wi
         CommandError: the source can't be read, or there are too few sessions to learn from.
     """
     found = source.vectors(options, stages)
-    options = structs.replace(options, weaving=found.value.weaving)
+    options = structs.replace(options, weaving=found.value.weaving, feedback=found.value.feedback)
     vectors, woven = found.part("vectors"), options.weaving is not None
     try:
         check_size(vectors.value, ready(vectors.value))
@@ -130,8 +133,7 @@ def make_call_bundle(source: Source, options: CallOptions, stages: Stages, *, wi
         measured = (fits.part("measured"), thresholds.part("measured"))
         report = stages.run("evaluate", evaluate_calls, vectors, split, *measured, woven=woven)
     except ValueError as error:
-        hint = "give more calls" if woven else "give more calls, or labels of more attacks"
-        raise CommandError(str(error), hint) from error
+        raise CommandError(str(error), source.advice) from error
     bundle = stages.run(
         "bundle",
         _call_bundle,
@@ -143,7 +145,7 @@ def make_call_bundle(source: Source, options: CallOptions, stages: Stages, *, wi
         source.described(found.value),
         with_estimator=with_estimator,
     )
-    return Made(bundle.value, report.value)
+    return Made(bundle.value, report.value, options.feedback)
 
 
 def _table_bundle(  # noqa: PLR0913 -- everything that there is of a run
@@ -189,7 +191,9 @@ def _call_bundle(  # noqa: PLR0913, PLR0917 -- everything that there is of a run
         metrics=report.metrics(),
         versions=library_versions(),
     )
-    documents = call_card.documents(vectors, trained, final.scores, report, SCHEMA, weaving=options.weaving)
+    documents = call_card.documents(
+        vectors, trained, final.scores, report, SCHEMA, weaving=options.weaving, feedback=options.feedback
+    )
     return _complete(trained, documents, with_estimator=with_estimator)
 
 

@@ -1,4 +1,4 @@
-"""``gatewatch train``: make a model bundle from the public table, or from one's own call logs, labelled or not."""
+"""``gatewatch train``: make a model bundle from the public table, one's own call logs, or what workers judged."""
 
 import re
 from pathlib import Path
@@ -13,6 +13,7 @@ from stream.commands.train_flags import (
     CONTAMINATION,
     DESCRIPTIONS,
     NAME_PATTERN,
+    TOPICS_DESCRIPTION,
     BudgetFlag,
     CacheFlag,
     CallsFlag,
@@ -21,20 +22,23 @@ from stream.commands.train_flags import (
     EstimatorFlag,
     FormatFlag,
     LabelsFlag,
+    LabelWeightFlag,
     LicenceFlag,
     NameFlag,
     NoCacheFlag,
     OutFlag,
     RecipeFlag,
     SeedFlag,
+    TopicsFlag,
 )
 from stream.console import print_json, stdout
 from stream.errors import CommandError, ExitCode
-from stream.flags import AssignFlag, ConfigFlag, JsonFlag, settings_of
+from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, JsonFlag, settings_of
 from stream.settings import Settings
 
 if TYPE_CHECKING:
     from scorer.call_recipe import CallOptions
+    from stream.sources import Source
     from stream.stage_cache import StageCache
     from stream.stages import Stages
     from stream.train import Made
@@ -45,6 +49,8 @@ def train(  # noqa: PLR0913 -- one parameter per flag
     recipe: RecipeFlag = None,
     calls: CallsFlag = None,
     labels: LabelsFlag = None,
+    topics: TopicsFlag = False,
+    label_weight: LabelWeightFlag = None,
     log_format: FormatFlag = "auto",
     out: OutFlag = None,
     name: NameFlag = "own-calls",
@@ -58,32 +64,43 @@ def train(  # noqa: PLR0913 -- one parameter per flag
     no_cache: NoCacheFlag = False,
     config: ConfigFlag = None,
     assign: AssignFlag = None,
+    bootstrap: BootstrapFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Train a model bundle: from the public table (--recipe), or from call logs (--calls).
+    """Train a model bundle: from the public table (--recipe), call logs (--calls), or what workers judged (--topics).
 
     With --labels it learns from the attacks that they name. Without, from attacks that are woven into the calls,
-    of your API's own endpoints; figures of detection are then on woven attacks, and say so.
+    of your API's own endpoints; figures of detection are then on woven attacks, and say so. With --topics it learns
+    from labelled sessions, and takes others to be benign; those that a model alerted are left out until labelled.
 
     The bundle holds the model, its card and its plots. To use it, name it in the settings: model.bundle.
 
     What each stage makes (vectors, split, fit, threshold, evaluate, bundle) is kept in a cache: the same run again
     takes all from there, one with another --false-alerts all but the last three.
     """
-    if (recipe is None) == (not calls):
-        raise typer.BadParameter("give either --recipe access-behaviour, or --calls FILE")
-    if log_format not in FORMATS:
-        raise typer.BadParameter(f"no format {log_format!r}: choose one of {', '.join(FORMATS)}")
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise typer.BadParameter(f"--name {name}: use small letters, digits, dots, dashes and underscores, at most 64")
-    if contamination is not None and (recipe is not None or labels is not None):
-        raise typer.BadParameter("--contamination is for --calls without --labels")
-    if no_cache and cache is not None:
-        raise typer.BadParameter("give either --cache DIR or --no-cache")
+    unlabelled = bool(calls) and labels is None
+    wrong = {
+        "give one of --recipe access-behaviour, --calls FILE and --topics": [
+            recipe is not None,
+            bool(calls),
+            topics,
+        ].count(True)
+        != 1,
+        f"no format {log_format!r}: choose one of {', '.join(FORMATS)}": log_format not in FORMATS,
+        f"--name {name}: use small letters, digits, dots, dashes and underscores, at most 64": not re.fullmatch(
+            NAME_PATTERN, name
+        ),
+        "--labels is for --calls; with --topics labels are on the topic labels": labels is not None and not calls,
+        "--label-weight is for --topics": label_weight is not None and not topics,
+        "--contamination is for --calls without --labels": contamination is not None and not unlabelled,
+        "give either --cache DIR or --no-cache": no_cache and cache is not None,
+    }
+    for problem, there in wrong.items():
+        if there:
+            raise typer.BadParameter(problem)
     target = out or Path(name if recipe is None else recipe.value)
     check_place(target)
     # scikit-learn takes a second to load: --help need not wait.
-    from stream.sources import CallLogs  # noqa: PLC0415 -- same
     from stream.stages import Stages  # noqa: PLC0415 -- same
     from stream.train import make_call_bundle, make_table_bundle  # noqa: PLC0415 -- same
 
@@ -92,12 +109,13 @@ def train(  # noqa: PLR0913 -- one parameter per flag
         if recipe is not None:
             made = make_table_bundle(seed, stages, with_estimator=with_estimator)
         else:
-            settings = settings_of(config, assign)
-            share = CONTAMINATION if contamination is None else contamination
-            about = description or DESCRIPTIONS[labels is not None]
-            logs = CallLogs(calls or [], log_format, labels, share, about, licence, settings)
+            settings = settings_of(config, assign, {"kafka.bootstrap_servers": bootstrap})
+            if calls:
+                source = logs_of(calls, log_format, labels, contamination, description, licence, settings)
+            else:
+                source = topics_of(label_weight, description, licence, settings)
             options = call_options(name, seed, false_alerts, settings)
-            made = make_call_bundle(logs, options, stages, with_estimator=with_estimator)
+            made = make_call_bundle(source, options, stages, with_estimator=with_estimator)
     write(made, target)
     if json:
         from stream.train_report import summary  # noqa: PLC0415 -- same
@@ -105,6 +123,32 @@ def train(  # noqa: PLR0913 -- one parameter per flag
         print_json({**summary(made, target), "stages": stages.cached})
     else:
         show(made, target, stages)
+
+
+def logs_of(  # noqa: PLR0913, PLR0917 -- values of flags
+    calls: list[Path],
+    log_format: str,
+    labels: Path | None,
+    contamination: float | None,
+    description: str | None,
+    licence: str,
+    settings: Settings,
+) -> "Source":
+    """Return call logs as a source."""
+    from stream.sources import CallLogs  # noqa: PLC0415 -- scikit-learn takes a second to load
+
+    share = CONTAMINATION if contamination is None else contamination
+    about = description or DESCRIPTIONS[labels is not None]
+    return CallLogs(calls, log_format, labels, share, about, licence, settings)
+
+
+def topics_of(label_weight: float | None, description: str | None, licence: str, settings: Settings) -> "Source":
+    """Return the topics of features and labels as a source."""
+    from scorer.feedback import LABEL_WEIGHT  # noqa: PLC0415 -- scikit-learn takes a second to load
+    from stream.feedback_topics import FeedbackTopics  # noqa: PLC0415 -- same
+
+    weight = LABEL_WEIGHT if label_weight is None else label_weight
+    return FeedbackTopics(settings, weight, description or TOPICS_DESCRIPTION, licence)
 
 
 def check_place(target: Path) -> None:
@@ -165,9 +209,11 @@ def write(made: "Made", target: Path) -> None:
 
 def show(made: "Made", target: Path, stages: "Stages") -> None:
     """Print what was made, how good it is, and which stages had been made before."""
-    from stream.train_report import tables  # noqa: PLC0415 -- scikit-learn takes a second to load
+    from stream.train_report import kept, tables  # noqa: PLC0415 -- scikit-learn takes a second to load
 
     manifest = made.bundle.manifest
+    if made.feedback is not None:
+        stdout.print(f"sessions    {kept(made.feedback)}", highlight=False, soft_wrap=True)
     for table in tables(made.report):
         stdout.print(table, "")
     early, closing = manifest.thresholds["open"], manifest.thresholds["closed"]

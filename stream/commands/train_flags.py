@@ -14,6 +14,8 @@ CONTAMINATION, MOST_CONTAMINATION = 0.01, 0.1
 """Share of unlabelled sessions that is taken to be hidden attacks unless told otherwise, and at most."""
 DESCRIPTIONS = {True: "Call logs with labelled attacks.", False: "Call logs without labels."}
 """What calls with and without labels are called unless told otherwise."""
+TOPICS_DESCRIPTION = "Sessions of live traffic, some of them labelled."
+"""What the sessions of --topics are called unless told otherwise."""
 
 
 class RecipeName(StrEnum):
@@ -37,6 +39,24 @@ CallsFlag = Annotated[
         dir_okay=False,
     ),
 ]
+TopicsFlag = Annotated[
+    bool,
+    typer.Option(
+        "--topics",
+        help="Train from Kafka: the sessions on the topic features, and what people said of some on the topic labels.",
+    ),
+]
+LabelWeightFlag = Annotated[
+    float | None,
+    typer.Option(
+        "--label-weight",
+        metavar="N",
+        min=0.001,
+        max=1000.0,
+        help="With --topics: what a labelled session counts, beside 1 for one that is not. [default: 5]",
+        show_default=False,
+    ),
+]
 LabelsFlag = Annotated[
     Path | None,
     typer.Option(
@@ -56,7 +76,7 @@ OutFlag = Annotated[
         "--out", "-o", metavar="DIR", help="Folder or .zip to write. [default: the model's name]", show_default=False
     ),
 ]
-NameFlag = Annotated[str, typer.Option("--name", help="Name of a model of --calls.")]
+NameFlag = Annotated[str, typer.Option("--name", help="Name of a model of --calls or --topics.")]
 SeedFlag = Annotated[int, typer.Option("--seed", min=0, help="The same data and seed give the same model.")]
 EstimatorFlag = Annotated[
     bool, typer.Option("--with-estimator", help="Add the scikit-learn estimator, for data scientists.")
@@ -68,7 +88,7 @@ BudgetFlag = Annotated[
         metavar="N",
         min=0.0,
         max=1000.0,
-        help="Early alerts that may be raised in 1,000 benign sessions of --calls; without --labels, of any kind.",
+        help="Early alerts that may be raised in 1,000 benign sessions; with --calls without --labels, of any kind.",
     ),
 ]
 ContaminationFlag = Annotated[
@@ -87,7 +107,8 @@ DescriptionFlag = Annotated[
     str | None,
     typer.Option(
         "--description",
-        help=f"What the calls are, for the model's card. [default: {DESCRIPTIONS[True]}; or: {DESCRIPTIONS[False]}]",
+        help="What the calls are, for the model's card. [default: that they are logs or live traffic, and what is "
+        "labelled of them]",
         show_default=False,
     ),
 ]

@@ -109,7 +109,7 @@ class InputSettings(Section):
     )
 
 
-OWN_TOPICS = ("api_calls", "features", "anomalies", "dead_letters", "state", "degrees")
+OWN_TOPICS = ("api_calls", "features", "anomalies", "dead_letters", "state", "degrees", "labels")
 
 
 class TopicsSettings(Section):
@@ -136,6 +136,12 @@ class TopicsSettings(Section):
         "degrees",
         "topic",
         "Degree tables, one record for each input partition; compacted. Every worker adds them up.",
+        pattern=TOPIC_NAME,
+    )
+    labels: str = setting(
+        "labels",
+        "topic",
+        "What people found sessions to be, the latest of each; compacted. Written by them, read by gatewatch train.",
         pattern=TOPIC_NAME,
     )
     partitions: int = setting(
@@ -195,7 +201,7 @@ class TopicsSettings(Section):
 
     @property
     def own(self) -> set[str]:
-        """Names of the topics that gatewatch writes."""
+        """Names of the topics that are gatewatch's alone: no input may be one of them."""
         return {getattr(self, name) for name in OWN_TOPICS}
 
 
