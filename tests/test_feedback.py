@@ -7,7 +7,7 @@ from itertools import chain
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Occasion
@@ -123,6 +123,7 @@ SESSIONS = st.lists(st.tuples(st.integers(1, 3), st.booleans(), SAID), min_size=
 """For each session: how many of its three vectors there are, whether the last was alerted, and what was said."""
 
 
+@settings(deadline=None)
 @given(sessions=SESSIONS)
 def test_every_session_is_in_as_labelled_or_left_out_for_a_reason(
     sessions: list[tuple[int, bool, Said | None]],
@@ -155,6 +156,7 @@ def test_every_session_is_in_as_labelled_or_left_out_for_a_reason(
         assert math.isclose(total, WEIGHT if sessions[number][2] is not None else 1.0)
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_repeated_records_and_the_order_of_sessions_change_nothing(data: st.DataObject) -> None:
     taken = [judged(session(number)) for number in range(4)]

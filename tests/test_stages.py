@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stream.stages
@@ -127,6 +127,7 @@ def test_without_a_cache_everything_is_made_and_nothing_kept() -> None:
     assert stages.cached == {"stage": False}
 
 
+@settings(deadline=None, max_examples=50)
 @given(at=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
 def test_an_entry_with_any_bit_changed_or_cut_anywhere_is_made_anew(
     at: float, bit: int, cut: object, tmp_path_factory: pytest.TempPathFactory
