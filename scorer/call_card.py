@@ -9,6 +9,7 @@ from scorer.call_evaluation import CallReport, Detection, Share
 from scorer.call_recipe import COPIES, VARIATION, Weaving, examples_of, ready
 from scorer.examples import Scores
 from scorer.explanation import contributions
+from scorer.feedback import Feedback
 from scorer.labelling import LabelledVectors
 from scorer.manifest import Manifest
 from scorer.model_card import CAPTIONS, CARD, card, facts, sweep_table, table
@@ -25,6 +26,7 @@ def documents(  # noqa: PLR0913 -- what a card is about
     schema: FeatureSchema,
     *,
     weaving: Weaving | None = None,
+    feedback: Feedback | None = None,
 ) -> dict[str, bytes]:
     """Return the card and the plots.
 
@@ -35,6 +37,7 @@ def documents(  # noqa: PLR0913 -- what a card is about
         report: quality on held-out sessions.
         schema: features of the vectors.
         weaving: how the attacks came about, when they were woven in.
+        feedback: which sessions these are, when people labelled some of those that workers judged.
     """
     manifest, usable = trained.bundle.manifest, ready(vectors)
     complete = usable & vectors.closed
@@ -55,11 +58,12 @@ def documents(  # noqa: PLR0913 -- what a card is about
         ("Intended use", _use(manifest)),
         ("Data", _data(vectors, manifest)),
         *([("Woven attacks", _weaving(weaving))] if weaving else []),
+        *([("Feedback", _feedback(feedback))] if feedback else []),
         ("Training", _training(vectors, manifest, woven=weaving is not None)),
         ("How good it is on clients it has not seen", _quality(report)),
         ("Threshold sweep", _SWEEP + sweep_table(sweep(*runs[0])[1:-1])),
         ("Plots", _PLOTS + embedded(CAPTIONS)),
-        ("Limits", (_WOVEN_LIMITS if weaving else "") + _LIMITS),
+        ("Limits", (_WOVEN_LIMITS if weaving else "") + (_FEEDBACK_LIMITS if feedback else "") + _LIMITS),
         ("Facts", facts(manifest)),
     ]
     return {CARD: card(f"Model card: {manifest.name}", sections), **pictures}
@@ -75,6 +79,10 @@ _PLOTS = (
 _WOVEN_LIMITS = """
 - **All figures of detection are on woven attacks**, made by gatewatch of these very calls. They say how well the model
   tells woven attacks from benign use; how many real attacks it finds, nobody knows before there are some."""
+
+_FEEDBACK_LIMITS = """
+- **Sessions that a model alerted and nobody labelled are in no figure.** False alerts are counted among the others, so
+  there are more in service; and the attacks are those that a model had alerted, or somebody came across."""
 
 _LIMITS = """
 - It knows the attacks it was shown. What differs from all of them and still looks like benign use is not found.
@@ -127,12 +135,32 @@ hidden attacks. Their number is no finding: benign sessions are among them, and 
 """
 
 
+def _feedback(feedback: Feedback) -> str:
+    rows = [
+        ["labelled as attacks", f"{feedback.attacks:,}", f"{feedback.label_weight:g}"],
+        ["labelled as none", f"{feedback.benign:,}", f"{feedback.label_weight:g}"],
+        ["ended without an anomalous verdict, taken to be benign", f"{feedback.unlabelled:,}", "1"],
+        ["with an anomalous verdict, and not labelled", f"{feedback.alerted:,}", "left out"],
+        ["labelled as tests", f"{feedback.tests:,}", "left out"],
+        ["not ended, and not labelled", f"{feedback.going_on:,}", "left out"],
+    ]
+    return f"""
+Sessions that workers judged, with what people said of some of them.
+
+{table(["sessions", "number", "weight"], rows)}
+
+A model does not teach its successor that what it alerted was benign, nor that it was an attack: only a label puts such
+a session in. {feedback.without_session:,} labels are of sessions of which there are no vectors any more;
+{feedback.foreign:,} records were passed over, as those of another version's features.
+"""
+
+
 def _training(vectors: LabelledVectors, manifest: Manifest, *, woven: bool) -> str:
     usable = ready(vectors)
     opened = int((usable & ~vectors.closed).sum())
     return f"""
 scikit-learn's HistGradientBoostingClassifier (parameters below), on {int(usable.sum()):,} vectors: sessions at
-their end, and {opened:,} vectors of sessions that still went on. The rows of a session weigh 1 together, both
+their end, and {opened:,} vectors of sessions that still went on. The rows of a session share its weight, both
 classes weigh the same. A vector taken before the first hostile call is benign.
 
 {COPIES} copies of every training row have features of the traffic that are somewhat greater or smaller (about

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from featurizer.features import FeatureSchema
-from scorer.call_recipe import CallOptions, chosen_thresholds, examples_of, preparation, ready
+from scorer.call_fits import FittedRows
+from scorer.call_recipe import examples_of, ready
 from scorer.evaluation import Quality, quality
 from scorer.examples import Indices, Labels
-from scorer.holdout import hold_out
+from scorer.holdout import Holdout
 from scorer.labelling import LabelledVectors
 from scorer.thresholds import Thresholds
-from scorer.training import fit, out_of_fold, predict
+from scorer.training import predict
 
 _Z95 = 1.959964
 
@@ -107,26 +107,23 @@ class CallReport:
         return {name: round(value, 4) for name, value in numbers.items()}
 
 
-def evaluate_calls(vectors: LabelledVectors, options: CallOptions, schema: FeatureSchema) -> CallReport:
-    """Train on a part of the sessions and judge by sessions of other clients, later in time where possible.
+def evaluate_calls(
+    vectors: LabelledVectors, split: Holdout, fitted: FittedRows, thresholds: Thresholds, *, woven: bool
+) -> CallReport:
+    """Judge a model of a part of the sessions by sessions of other clients, later in time where possible.
 
     Args:
         vectors: labelled vectors.
-        options: what the user decides.
-        schema: features of the vectors.
+        split: which sessions it was trained on, and which judge it.
+        fitted: the model.
+        thresholds: chosen on the sessions it was trained on.
+        woven: the attacks were woven in.
 
     Raises:
         ValueError: a side of the split holds no attacked or no benign session.
     """
-    usable = ready(vectors)
-    split = hold_out(vectors, options.seed)
-    train, test = usable & split.train[vectors.session], usable & split.test[vectors.session]
-    examples = examples_of(vectors, train)
-    prepare = preparation(options, schema)
-    inner = out_of_fold(examples, options.recipe, options.seed, prepare)
-    thresholds = chosen_thresholds(vectors, train, inner, options)
-    features = examples_of(vectors, test).features
-    scores = predict(fit(prepare(examples), options.recipe, options.seed), features)
+    test = ready(vectors) & split.test[vectors.session]
+    scores = predict(fitted.estimator, examples_of(vectors, test).features)
     complete = vectors.closed[test]
     alerting = scores >= np.where(complete, thresholds.closed, thresholds.open)
     judged = Judged(vectors, np.flatnonzero(test), alerting)
@@ -134,7 +131,7 @@ def evaluate_calls(vectors: LabelledVectors, options: CallOptions, schema: Featu
     attacked = vectors.attacked
     return CallReport(
         split=split.how,
-        train_sessions=len(np.unique(vectors.session[train])),
+        train_sessions=len(np.unique(vectors.session[fitted.rows])),
         test_sessions=int(judged.there.sum()),
         thresholds=thresholds,
         complete=quality(vectors.anomalous[test][complete], scores[complete], thresholds.closed),
@@ -143,7 +140,7 @@ def evaluate_calls(vectors: LabelledVectors, options: CallOptions, schema: Featu
         false_alerts=judged.share(judged.any_alert, ~attacked),
         false_early=judged.share(judged.early_alert, ~attacked),
         premature=judged.share(judged.premature, attacked),
-        woven=options.weaving is not None,
+        woven=woven,
     )
 
 

@@ -1,17 +1,19 @@
 """The recipe for call logs: a model from labelled sessions of one's own API, whole ones and their beginnings."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from featurizer.features import FeatureSchema
-from scorer.examples import Examples, Labels, Scores, greatest
+from scorer.examples import Examples, Labels
+from scorer.feedback import Feedback
 from scorer.labelling import LabelledVectors
 from scorer.manifest import DataSource, Manifest
-from scorer.thresholds import Thresholds, best_f1, most_found, within_budget
-from scorer.training import INNER_FOLDS, Prepare, Recipe, Trained, out_of_fold, smallest_table, train
+from scorer.thresholds import Thresholds
+from scorer.training import INNER_FOLDS, Prepare, Recipe, Trained, assemble, smallest_table
 
 FALSE_ALERT_BUDGET = 1.0
 """Early alerts in 1,000 benign sessions that the threshold for open sessions may raise, unless told otherwise."""
@@ -49,6 +51,23 @@ class Weaving(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
+@dataclass(frozen=True, eq=False)
+class CallVectors:
+    """What a model of call logs is trained on.
+
+    Attributes:
+        vectors: labelled vectors, in log order.
+        weaving: how the attacks came about, when they were woven in.
+        feedback: which sessions these are, when people labelled some of those that workers judged.
+        sha256: hash of the records read, of a source that has no files.
+    """
+
+    vectors: LabelledVectors
+    weaving: Weaving | None = None
+    feedback: Feedback | None = None
+    sha256: str = ""
+
+
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the user decides.
 
@@ -60,6 +79,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         session_limits: settings that the sessions were cut by, by name; recorded, since service should have the same.
         weaving: how the labelled attacks came about, when they were woven in; the budget then bounds false alerts of
             any kind, early or at a session's end.
+        feedback: which sessions these are, when people labelled some of those that workers judged.
     """
 
     name: str
@@ -68,6 +88,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     recipe: Recipe = Recipe()
     session_limits: dict[str, float] = {}
     weaving: Weaving | None = None
+    feedback: Feedback | None = None
 
 
 def trained_edges(vectors: LabelledVectors) -> float:
@@ -84,7 +105,7 @@ def ready(vectors: LabelledVectors) -> Labels:
 
 
 def examples_of(vectors: LabelledVectors, rows: Labels) -> Examples:
-    """Return some vectors as examples: a session's rows weigh 1 together, a client's stay together.
+    """Return some vectors as examples: a session's rows share its weight, a client's stay together.
 
     Args:
         vectors: all vectors.
@@ -95,7 +116,7 @@ def examples_of(vectors: LabelledVectors, rows: Labels) -> Examples:
         vectors.values[rows],
         vectors.anomalous[rows],
         vectors.client[session],
-        1.0 / np.bincount(session)[session],
+        vectors.weight[session] / np.bincount(session)[session],
     )
 
 
@@ -118,54 +139,9 @@ def vary_traffic(examples: Examples, schema: FeatureSchema, seed: int) -> Exampl
     return Examples(features, varied.anomalous, varied.groups, varied.weights / (COPIES + 1))
 
 
-def preparation(options: CallOptions, schema: FeatureSchema) -> Prepare:
+def preparation(seed: int, schema: FeatureSchema) -> Prepare:
     """Return what is done to training rows before every fit."""
-    return lambda examples: vary_traffic(examples, schema, options.seed)
-
-
-def thresholds_of(vectors: LabelledVectors, rows: Labels, scores: Scores, budget: float) -> Thresholds:
-    """Return the thresholds by scores out of fold.
-
-    ``closed``: greatest F1 over complete sessions. ``open``: the lowest that raises an early alert in at most
-    ``budget`` of 1,000 benign sessions, each judged by the greatest score of its open vectors.
-
-    Args:
-        vectors: all vectors.
-        rows: which of them were scored, shape (n,).
-        scores: their scores, in order.
-        budget: false alerts in 1,000 benign sessions.
-    """
-    closed, session = vectors.closed[rows], vectors.session[rows]
-    early = greatest(scores[~closed], session[~closed], len(vectors.attacks))
-    benign = np.setdiff1d(session, np.flatnonzero(vectors.attacked))
-    return Thresholds(
-        open=min(within_budget(early[benign], budget), 1.0),
-        closed=best_f1(vectors.anomalous[rows][closed], scores[closed]),
-    )
-
-
-def chosen_thresholds(vectors: LabelledVectors, rows: Labels, scores: Scores, options: CallOptions) -> Thresholds:
-    """Return the thresholds by scores out of fold: as ``thresholds_of`` says, or for woven attacks by the budget alone.
-
-    F1 depends on how many attacks there are among the sessions. With woven ones that number was made up, so both
-    thresholds are chosen by false alerts, which are those of benign sessions and were not.
-
-    Args:
-        vectors: all vectors.
-        rows: which of them were scored, shape (n,).
-        scores: their scores, in order.
-        options: what the user decides.
-    """
-    if options.weaving is None:
-        return thresholds_of(vectors, rows, scores, options.false_alert_budget)
-    closed, session = vectors.closed[rows], vectors.session[rows]
-    telling = vectors.anomalous[rows] | ~vectors.attacked[session]
-    moments = (telling & ~closed, telling & closed)
-    early, late = (greatest(scores[own], session[own], len(vectors.attacks)) for own in moments)
-    present = np.unique(session)
-    attacked = present[vectors.attacked[present]]
-    benign = np.setdiff1d(present, attacked)
-    return most_found((early[benign], late[benign]), (early[attacked], late[attacked]), options.false_alert_budget)
+    return lambda examples: vary_traffic(examples, schema, seed)
 
 
 def check_size(vectors: LabelledVectors, rows: Labels) -> None:
@@ -187,34 +163,29 @@ def check_size(vectors: LabelledVectors, rows: Labels) -> None:
             )
 
 
-def train_on_calls(  # noqa: PLR0913 -- what a manifest records, each named at the call
+def bundle_of_calls(  # noqa: PLR0913 -- what a manifest records, each named at the call
     vectors: LabelledVectors,
+    estimator: Any,
+    thresholds: Thresholds,
     options: CallOptions,
     source: DataSource,
-    schema: FeatureSchema,
     *,
+    schema: FeatureSchema,
     metrics: Mapping[str, float],
     versions: Mapping[str, str],
-) -> tuple[Trained, Scores]:
-    """Train on all sessions; return the model and the scores out of fold of the vectors that are ``ready``.
+) -> Trained:
+    """Return the bundle of the model of all sessions, without documents.
 
     Args:
         vectors: labelled vectors.
+        estimator: fitted to those that are ``ready``.
+        thresholds: its thresholds.
         options: what the user decides.
         source: where the calls came from.
         schema: features of the vectors.
         metrics: quality to record.
         versions: library versions to record.
-
-    Raises:
-        ValueError: there are too few sessions to learn from.
     """
-    rows = ready(vectors)
-    check_size(vectors, rows)
-    examples = examples_of(vectors, rows)
-    prepare = preparation(options, schema)
-    scores = out_of_fold(examples, options.recipe, options.seed, prepare)
-    thresholds = chosen_thresholds(vectors, rows, scores, options)
     parameters = {
         **msgspec.structs.asdict(options.recipe),
         "false_alert_budget": options.false_alert_budget,
@@ -222,6 +193,7 @@ def train_on_calls(  # noqa: PLR0913 -- what a manifest records, each named at t
         "traffic_variation": VARIATION,
         **options.session_limits,
         **(options.weaving.parameters() if options.weaving else {}),
+        **(options.feedback.parameters() if options.feedback else {}),
     }
     made = Manifest(
         name=options.name,
@@ -234,7 +206,7 @@ def train_on_calls(  # noqa: PLR0913 -- what a manifest records, each named at t
         metrics=dict(metrics),
         library_versions=dict(versions),
     )
-    return train(examples, options.recipe, made, schema, prepare), scores
+    return assemble(examples_of(vectors, ready(vectors)), estimator, made, schema)
 
 
 def sentence(vectors: LabelledVectors, source: DataSource, *, woven: bool) -> str:

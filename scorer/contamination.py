@@ -53,7 +53,7 @@ def suspects(vectors: LabelledVectors, share: float, options: CallOptions, schem
         examples_of(vectors, rows),
         options.recipe,
         options.seed,
-        preparation(options, schema),
+        preparation(options.seed, schema),
     )
     of_session = greatest(scores, vectors.session[rows], len(vectors.attacks))
     likely = candidates[of_session[candidates] >= _SUSPECT_SCORE]

@@ -21,7 +21,7 @@ class Examples:
         features: features, shape (n, f); NaN where missing.
         anomalous: the label.
         groups: rows of one group are never on both sides of a split (equal vectors, or one client's).
-        weights: what a row counts; the rows of one session count 1 together.
+        weights: what a row counts; the rows of one session share what it counts.
     """
 
     features: Matrix

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -66,6 +67,7 @@ class LabelledVectors:
         start: event time of the session's first call.
         attacks: kind of attack of each session; empty when there was none.
         hostile_from: event time of the first hostile call; 0 when there was none.
+        weight: what each session counts in training.
         unmatched: attacks of which no call is in any session.
     """
 
@@ -80,6 +82,7 @@ class LabelledVectors:
     start: NDArray[np.int64]
     attacks: tuple[str, ...]
     hostile_from: NDArray[np.int64]
+    weight: NDArray[np.float64]
     unmatched: tuple[AttackLabel, ...]
 
     @property
@@ -101,27 +104,89 @@ def label_vectors(
     Raises:
         ValueError: there is no vector, or one follows another schema.
     """
+    sessions = sessions_of(vectors)
+    by_client = _by_client(labels)
+    overlaps = [_overlapping(vector, by_client) for vector in sessions.last]
+    marks = [Mark(own[0].attack, own[0].start) if own else BENIGN for own in overlaps]
+    matched = {label for own in overlaps for label in own}
+    return marked(sessions, marks, schema, tuple(label for label in labels if label not in matched))
+
+
+class Sessions(NamedTuple):
+    """Vectors by session; a session's number is its place in the order in which they first appear.
+
+    Attributes:
+        taken: the vectors, as they came.
+        session: number of each vector's session.
+        last: last vector of each session.
+        client: number of each session's client.
+    """
+
+    taken: Sequence[FeatureVector]
+    session: Indices
+    last: Sequence[FeatureVector]
+    client: Indices
+
+
+def sessions_of(vectors: Iterable[FeatureVector]) -> Sessions:
+    """Sort out which vectors are of one session, and which sessions of one client.
+
+    Args:
+        vectors: those of one session in log order.
+
+    Raises:
+        ValueError: there is no vector.
+    """
     taken = list(vectors)
     if not taken:
         raise ValueError("there is no session in the calls")
-    sessions: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     clients: dict[str, int] = {}
-    first: list[FeatureVector] = []
     last: list[FeatureVector] = []
     session = np.empty(len(taken), dtype=np.intp)
     for position, vector in enumerate(taken):
-        number = session[position] = sessions.setdefault(vector.session_id, len(sessions))
-        if number == len(first):
-            first.append(vector)
+        number = session[position] = numbers.setdefault(vector.session_id, len(numbers))
+        if number == len(last):
             last.append(vector)
             clients.setdefault(vector.client, len(clients))
         last[number] = vector
-    by_client = _by_client(labels)
-    overlaps = [_overlapping(vector, by_client) for vector in last]
-    found = [labels_of_one[0] if labels_of_one else None for labels_of_one in overlaps]
-    matched = {label for labels_of_one in overlaps for label in labels_of_one}
+    return Sessions(taken, session, last, np.array([clients[vector.client] for vector in last], dtype=np.intp))
+
+
+class Mark(NamedTuple):
+    """What is known of a session.
+
+    Attributes:
+        attack: kind of attack; empty when there was none.
+        hostile_from: event time of the first hostile call; means nothing without an attack.
+        weight: what the session counts in training.
+    """
+
+    attack: str
+    hostile_from: int = 0
+    weight: float = 1.0
+
+
+BENIGN = Mark("")
+
+
+def marked(
+    sessions: Sessions, marks: Sequence[Mark], schema: FeatureSchema, unmatched: tuple[AttackLabel, ...] = ()
+) -> LabelledVectors:
+    """Join sessions with what is known of each.
+
+    Args:
+        sessions: the sessions.
+        marks: what is known, in order.
+        schema: features of the vectors.
+        unmatched: attacks that belong to none of them.
+
+    Raises:
+        ValueError: a vector follows another schema.
+    """
+    taken, session = sessions.taken, sessions.session
     never = np.iinfo(np.int64).max
-    hostile_from = np.array([label.start if label else never for label in found], dtype=np.int64)
+    hostile_from = np.array([mark.hostile_from if mark.attack else never for mark in marks], dtype=np.int64)
     end = np.array([vector.end for vector in taken])
     return LabelledVectors(
         values=matrix_of(taken, schema),
@@ -131,11 +196,12 @@ def label_vectors(
         calls=np.array([vector.calls for vector in taken]),
         end=end,
         anomalous=end >= hostile_from[session],
-        client=np.array([clients[vector.client] for vector in first], dtype=np.intp),
-        start=np.array([vector.start for vector in last]),
-        attacks=tuple(label.attack if label else "" for label in found),
+        client=sessions.client,
+        start=np.array([vector.start for vector in sessions.last]),
+        attacks=tuple(mark.attack for mark in marks),
         hostile_from=np.where(hostile_from == never, 0, hostile_from),
-        unmatched=tuple(label for label in labels if label not in matched),
+        weight=np.array([mark.weight for mark in marks]),
+        unmatched=unmatched,
     )
 
 

@@ -21,8 +21,8 @@ def documents(data: bytes, trained: Trained, report: TableReport) -> dict[str, b
 
     Args:
         data: content of ``scorer/data/access_behaviour.csv``.
-        trained: what ``train_on_table`` made of it.
-        report: what ``evaluate_table`` measured.
+        trained: what ``bundle_of_table`` made of it.
+        report: what was measured.
     """
     manifest, runs = trained.bundle.manifest, report.shipped.repetitions(report.anomalous)
     examples = read_table(data).without_copies().select(ROWS).examples()

@@ -8,12 +8,12 @@ import msgspec
 import numpy as np
 
 from featurizer.features import ACCESS_BEHAVIOUR_V1
-from scorer.access_behaviour import Rows, Table, read_table
+from scorer.access_behaviour import Rows, Table
 from scorer.evaluation import SEEDS, STRICT_BUDGET, Evaluation, Runner, honest, original
 from scorer.examples import Examples, Labels
 from scorer.manifest import DataSource, Manifest
-from scorer.thresholds import choose
-from scorer.training import Recipe, Trained, out_of_fold, smallest_table, train
+from scorer.thresholds import Thresholds, choose
+from scorer.training import Fitted, Recipe, Trained, assemble, fit_and_score, smallest_table
 
 NAME = "access-behaviour"
 ROWS = Rows.DEFAULT
@@ -55,35 +55,59 @@ def source_of(data: bytes) -> DataSource:
     )
 
 
-def train_on_table(
-    data: bytes, seed: int, versions: Mapping[str, str], metrics: Mapping[str, float] | None = None
-) -> Trained:
-    """Train the shipped model.
+def fit_table(raw: Table, seed: int) -> Fitted:
+    """Fit the shipped model to the table.
 
     Args:
-        data: content of ``scorer/data/access_behaviour.csv``.
-        seed: seed of the fit and of the split that the thresholds are chosen by.
+        raw: the table as it is, copies included.
+        seed: of the fits and of the folds.
+    """
+    return fit_and_score(_examples(raw), RECIPE, seed)
+
+
+def table_thresholds(raw: Table, fitted: Fitted) -> Thresholds:
+    """Return the thresholds of the shipped model."""
+    return choose(_examples(raw).anomalous, fitted.scores, STRICT_BUDGET)
+
+
+def bundle_of_table(  # noqa: PLR0913 -- what a manifest records, each named at the call
+    raw: Table,
+    fitted: Fitted,
+    thresholds: Thresholds,
+    source: DataSource,
+    *,
+    seed: int,
+    versions: Mapping[str, str],
+    metrics: Mapping[str, float],
+) -> Trained:
+    """Return the bundle of the shipped model, without documents.
+
+    Args:
+        raw: the table as it is, copies included.
+        fitted: the model.
+        thresholds: its thresholds.
+        source: describes the table.
+        seed: that it was fitted with.
         versions: library versions to record.
         metrics: quality to record.
-
-    Raises:
-        ValueError: the data is not the table.
     """
-    whole = read_table(data).without_copies()
-    examples, recipe = whole.select(ROWS).examples(), RECIPE
-    thresholds = choose(examples.anomalous, out_of_fold(examples, recipe, seed), STRICT_BUDGET)
+    examples = _examples(raw)
     manifest = Manifest(
         name=NAME,
         thresholds=msgspec.structs.asdict(thresholds),
-        minimum_edges=smallest_table(whole.total_edges),
-        metrics=dict(metrics or {}),
-        data=source_of(data),
+        minimum_edges=smallest_table(raw.without_copies().total_edges),
+        metrics=dict(metrics),
+        data=source,
         trained_on=sentence(examples),
         seed=seed,
-        parameters={**msgspec.structs.asdict(recipe), "rows": ROWS.value, "strict_budget": STRICT_BUDGET},
+        parameters={**msgspec.structs.asdict(RECIPE), "rows": ROWS.value, "strict_budget": STRICT_BUDGET},
         library_versions=dict(versions),
     )
-    return train(examples, recipe, manifest, ACCESS_BEHAVIOUR_V1)
+    return assemble(examples, fitted.estimator, manifest, ACCESS_BEHAVIOUR_V1)
+
+
+def _examples(raw: Table) -> Examples:
+    return raw.without_copies().select(ROWS).examples()
 
 
 def sentence(examples: Examples) -> str:
@@ -133,21 +157,29 @@ class TableReport:
         return {**means, **spreads}
 
 
-def evaluate_table(data: bytes, run: Callable[[str], Runner] = lambda _: map) -> TableReport:
-    """Measure the recipe by both protocols, on both choices of rows, with all feature sets.
+def measure(raw: Table, rows: Rows, features: str, run: Runner = map) -> Evaluation:
+    """Measure one of FEATURE_SETS by the honest protocol.
 
     Args:
-        data: content of ``scorer/data/access_behaviour.csv``.
-        run: given what is measured, returns what applies the work (to show progress).
+        raw: the table as it is, copies included.
+        rows: which of its rows.
+        features: name of the set.
+        run: applies the work (to show progress).
     """
-    raw = read_table(data)
-    table = raw.without_copies()
-    results = {
-        (rows, name): honest(examples_of(table.select(rows)), recipe, SEEDS, run(f"{name}, {rows} rows"))
-        for rows in Rows
-        for name, (examples_of, recipe) in FEATURE_SETS.items()
-    }
-    theirs = raw.select(Rows.DEFAULT).nine()
-    without_weights = Recipe(class_weight=None)
-    flattering = original(theirs, without_weights, run=run("the deriving project's own protocol"))
-    return TableReport(results, flattering, table.select(ROWS).anomalous)
+    examples_of, recipe = FEATURE_SETS[features]
+    return honest(examples_of(raw.without_copies().select(rows)), recipe, SEEDS, run)
+
+
+def measure_their_way(raw: Table, run: Runner = map) -> Evaluation:
+    """Measure the deriving project's nine features by its own protocol.
+
+    Args:
+        raw: the table as it is, copies included.
+        run: applies the work (to show progress).
+    """
+    return original(raw.select(Rows.DEFAULT).nine(), Recipe(class_weight=None), run=run)
+
+
+def shipped_labels(raw: Table) -> Labels:
+    """Return the labels of the shipped model's rows."""
+    return raw.without_copies().select(ROWS).anomalous

@@ -99,6 +99,29 @@ def out_of_fold(examples: Examples, recipe: Recipe, seed: int, prepare: Prepare 
     return scores
 
 
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted model.
+
+    Attributes:
+        estimator: the scikit-learn estimator.
+        scores: of the rows that it was fitted to, out of fold, shape (n,).
+    """
+
+    estimator: Any
+    scores: Scores
+
+
+def fit_and_score(examples: Examples, recipe: Recipe, seed: int, prepare: Prepare = as_they_are) -> Fitted:
+    """Fit to the examples, and score them out of fold.
+
+    Raises:
+        ValueError: the examples hold only one class.
+    """
+    scores = out_of_fold(examples, recipe, seed, prepare)
+    return Fitted(fit(prepare(examples), recipe, seed), scores)
+
+
 def splits(examples: Examples, folds: int, seed: int) -> list[tuple[Any, Any]]:
     """Return (train, test) positions of a stratified cross-validation that keeps groups together."""
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
@@ -129,19 +152,15 @@ class Trained:
     estimator: Any
 
 
-def train(
-    examples: Examples, recipe: Recipe, manifest: Manifest, schema: FeatureSchema, prepare: Prepare = as_they_are
-) -> Trained:
-    """Fit to all examples and make the bundle.
+def assemble(examples: Examples, estimator: Any, manifest: Manifest, schema: FeatureSchema) -> Trained:
+    """Make the bundle of an estimator.
 
     Args:
-        examples: features must be those of the schema.
-        recipe: parameters of the trees.
+        examples: what it was fitted to, as they are; features must be those of the schema.
+        estimator: fitted.
         manifest: what is known beside the trees: name, thresholds, data, seed.
         schema: the features.
-        prepare: done to the examples before the fit; the reference is of the examples as they are.
     """
-    estimator = fit(prepare(examples), recipe, manifest.seed)
     ensemble = Ensemble.from_estimator(estimator)
     reference = _reference(examples.features[~examples.anomalous], ensemble)
     return Trained(ModelBundle.assemble(manifest, schema, ensemble, reference), estimator)

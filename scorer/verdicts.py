@@ -1,8 +1,11 @@
 """Verdict: what a model says of one feature vector."""
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
+
+from featurizer.features import FeatureVector
 
 
 class Readiness(StrEnum):
@@ -39,3 +42,10 @@ class Verdict(msgspec.Struct, frozen=True):
     def anomalous(self) -> bool:
         """True when the score reaches the threshold and the tables are ready."""
         return self.readiness is Readiness.READY and self.score >= self.threshold
+
+
+class JudgedVector(NamedTuple):
+    """A vector, and the verdict of the model of that time; None when there was none."""
+
+    vector: FeatureVector
+    verdict: Verdict | None

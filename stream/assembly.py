@@ -124,10 +124,20 @@ def route_templates(settings: Settings) -> RouteTemplates:
         SettingsError: a pin or the file is wrong.
     """
     try:
-        described = read_openapi(settings.routes.openapi) if settings.routes.openapi else []
-        return RouteTemplates([*settings.routes.pinned, *described])
+        return RouteTemplates(pinned_routes(settings))
     except (ValueError, OSError) as error:
         raise SettingsError([f"routes: {error}"]) from error
+
+
+def pinned_routes(settings: Settings) -> list[str]:
+    """Return the routes that win over the heuristics: pinned ones and those of the OpenAPI file.
+
+    Raises:
+        OSError: the file can't be read.
+        ValueError: it describes no API.
+    """
+    described = read_openapi(settings.routes.openapi) if settings.routes.openapi else []
+    return [*settings.routes.pinned, *described]
 
 
 def frozen_degrees(path: Path | None) -> DegreeSnapshot | None:

@@ -9,12 +9,13 @@ from confluent_kafka import TopicPartition as Offset
 
 from stream.cycle import AbandonedError, Cycle, Delivery, DeliveryError, Flushes, Transactions
 from stream.dead_letter_progress import Kind, PartitionProgress, Selection, kind_of, starts
-from stream.dead_letter_topic import DeadLetterTopic, Kept, Report
+from stream.dead_letter_topic import DeadLetterTopic, Kept
 from stream.dead_letters import DeadLetter
 from stream.errors import CommandError, ExitCode
 from stream.kafka_config import producer_config
 from stream.records import TopicPartition
 from stream.settings import Settings
+from stream.whole_topic import Report
 from stream.wire import Outgoing
 
 GROUP = "dead-letters"

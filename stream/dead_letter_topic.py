@@ -1,26 +1,13 @@
-"""The topic of dead letters, read from offsets to the end that it has now, without joining a consumer group."""
+"""The topic of dead letters, read from offsets to the end that it has now."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, NamedTuple, Self
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
-from confluent_kafka import TopicPartition as Offset
-
-from stream.errors import CommandError, ExitCode
-from stream.kafka_config import consumer_config
 from stream.settings import Settings
-from stream.topics import TIMEOUT_S, Topics
+from stream.whole_topic import Report, WholeTopic
 from stream.wire import StoredDeadLetter, decode_dead_letter
 
 _READ_AT_ONCE = 100
-_SILENCE_S = 30.0
-_LASTING = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}
-"""Errors of the consumer that waiting does not mend."""
-
-Report = Callable[[int], object]
-"""Told how many offsets have been passed since the last time."""
 
 
 class Kept(NamedTuple):
@@ -38,61 +25,19 @@ class Kept(NamedTuple):
         return f"{self.topic}-{self.partition}@{self.offset}"
 
 
-class DeadLetterTopic:
+class DeadLetterTopic(WholeTopic):
     """The topic as it is now; use it as a context.
 
     Args:
         settings: how to reach the brokers, and the topic's name.
-        group_suffix: of the group whose committed offsets ``consumer`` asks for; it does not join, and without a commit
-            there is no such group.
-
-    Attributes:
-        consumer: assigned, not subscribed.
-        bounds: first offset and the one after the last, by partition; what comes later is not read.
+        group_suffix: as for WholeTopic.
 
     Raises:
         CommandError: no broker answers, or there is no such topic (exit code 3).
     """
 
     def __init__(self, settings: Settings, group_suffix: str) -> None:
-        self.name = settings.topics.dead_letters
-        partitions = Topics(settings).partitions(self.name)
-        if not partitions:
-            raise CommandError(
-                f"missing topic: {self.name}", "make it with: gatewatch topics create", ExitCode.UNREACHABLE
-            )
-        self.consumer = Consumer(consumer_config(settings, group_suffix))
-        with self._asking():
-            self.bounds = {
-                number: self.consumer.get_watermark_offsets(Offset(self.name, number), TIMEOUT_S)
-                for number in partitions
-            }
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.consumer.close()
-
-    def committed(self) -> dict[int, tuple[int, str | None]]:
-        """Return the group's committed offset and its metadata of every partition; a negative offset is none."""
-        with self._asking():
-            found = self.consumer.committed(self._offsets(dict.fromkeys(self.bounds, 0)), timeout=TIMEOUT_S)
-        return {own.partition: (own.offset, own.metadata) for own in found}
-
-    def since(self, time_ms: int | None) -> dict[int, int]:
-        """Return the offsets of the first records not older than a time; of the oldest ones when it is None."""
-        if time_ms is None:
-            return {number: low for number, (low, _) in self.bounds.items()}
-        with self._asking():
-            found = self.consumer.offsets_for_times(
-                self._offsets(dict.fromkeys(self.bounds, time_ms)), timeout=TIMEOUT_S
-            )
-        return {own.partition: own.offset if own.offset >= 0 else self.bounds[own.partition][1] for own in found}
-
-    def remaining(self, starts: Mapping[int, int]) -> int:
-        """Return how many offsets there are to pass from the starts to the end."""
-        return sum(self.bounds[number][1] - start for number, start in self._unread(starts).items())
+        super().__init__(settings, settings.topics.dead_letters, group_suffix)
 
     def read(self, starts: Mapping[int, int], report: Report = lambda _: None) -> Iterator[Kept]:
         """Yield the committed records from the starts to the end, in order within a partition.
@@ -100,50 +45,8 @@ class DeadLetterTopic:
         Raises:
             CommandError: the brokers refuse, or have long been silent.
         """
-        position = self._unread(starts)
-        self.consumer.assign(self._offsets(position))
-        heard = time.monotonic()
-        complaint = ""
-        while position:
-            if time.monotonic() > heard + _SILENCE_S:
-                raise CommandError(f"{self.name} cannot be read to its end: {complaint or 'the brokers are silent'}")
-            for message in self.consumer.consume(_READ_AT_ONCE, 0.5):
-                number, offset, error = message.partition() or 0, message.offset() or 0, message.error()
-                if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 -- the constant's name
-                    complaint = self._judged(error)
-                    continue
-                heard = time.monotonic()
-                if number not in position:
-                    continue  # written after the end was looked up
-                end = self.bounds[number][1]
-                if error is None and offset < end:
-                    yield _kept(message)
-                passed = end if error is not None else min(offset + 1, end)
-                report(passed - position[number])
-                position[number] = passed
-                if passed == end:
-                    del position[number]
-
-    def _unread(self, starts: Mapping[int, int]) -> dict[int, int]:
-        """Return the starts, none before the oldest record, of partitions with something to read."""
-        found = {number: max(start, self.bounds[number][0]) for number, start in starts.items()}
-        return {number: start for number, start in found.items() if start < self.bounds[number][1]}
-
-    def _offsets(self, positions: Mapping[int, int]) -> list[Offset]:
-        return [Offset(self.name, number, offset) for number, offset in positions.items()]
-
-    def _judged(self, error: KafkaError) -> str:
-        if error.fatal() or error.code() in _LASTING:
-            raise CommandError(f"{self.name} cannot be read: {error.str()}")
-        return error.str()
-
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        try:
-            yield
-        except KafkaException as error:
-            self.consumer.close()
-            raise CommandError(f"{self.name} cannot be read: {error.args[0].str()}") from None
+        for message in self.messages(starts, _READ_AT_ONCE, report):
+            yield _kept(message)
 
 
 def _kept(message: Any) -> Kept:

@@ -75,12 +75,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _inputs_make_sense(self) -> Self:
-        """Refuse to read nothing, or what gatewatch itself writes: a loop."""
+        """Refuse to read nothing, or a topic of gatewatch's own: a loop."""
         if not self.inputs:
             raise ValueError("inputs: name at least one topic")
         names = [entry.topic for entry in self.inputs]
         if clash := sorted(self.topics.own.intersection(names)):
-            raise ValueError(f"inputs: {', '.join(clash)} is written by gatewatch itself (see topics)")
+            raise ValueError(f"inputs: {', '.join(clash)} is a topic of gatewatch's own (see topics)")
         if len(set(names)) < len(names):
             raise ValueError("inputs: a topic is listed twice")
         return self

@@ -23,7 +23,7 @@ class TopicSpec(NamedTuple):
         replication_factor: copies of each partition it is made with.
         config: topic configuration it must have.
         roles: roles of ``gatewatch run`` that read or write it.
-        own: True for topics that gatewatch writes; the shape of others is their owner's business.
+        own: True for gatewatch's own topics; the shape of others is their owner's business.
         keyed: True when its partitions must match those of the api-calls topic.
     """
 
@@ -79,6 +79,8 @@ def wanted_topics(settings: Settings) -> list[TopicSpec]:
     if settings.model.from_topic:
         models = _compacted_spec("models", "model bundles", topics, topics.models_record_bytes)
         specs.append(models._replace(partitions=1))
+    labels = _compacted_spec("labels", "labels of sessions", topics)
+    specs.append(labels._replace(partitions=1, roles=frozenset()))  # workers run without it
     return specs
 
 

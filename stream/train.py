@@ -1,43 +1,55 @@
-"""Training from files: reads data, calls the pure recipes of ``scorer``, and gives the files of a bundle."""
+"""Training: calls the pure recipes of ``scorer``, stage by stage, and gives the files of a bundle."""
 
-import hashlib
 import io
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
-from importlib.metadata import version
-from pathlib import Path
+from itertools import product
 
 import joblib
+from msgspec import structs
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector
+from featurizer.features import ACCESS_BEHAVIOUR_V1
 from scorer import call_card, table_card
-from scorer.access_behaviour import Rows
+from scorer.access_behaviour import Rows, Table, read_table
 from scorer.bundle import ModelBundle
 from scorer.call_evaluation import CallReport, evaluate_calls
-from scorer.call_recipe import CallOptions, check_size, ready, train_on_calls
-from scorer.evaluation import ORIGINAL_SPLITS, OUTER_FOLDS, SEEDS, Evaluate, Fold, Runner, Split
-from scorer.labelling import AttackLabel, LabelledVectors, label_vectors, read_labels
+from scorer.call_fits import CallFits, CallThresholds, call_thresholds, fit_calls
+from scorer.call_recipe import CallOptions, bundle_of_calls, check_size, ready
+from scorer.evaluation import Evaluate, Fold, Split
+from scorer.feedback import Feedback
+from scorer.holdout import hold_out
+from scorer.labelling import LabelledVectors
 from scorer.manifest import DataSource
-from scorer.table_recipe import FEATURE_SETS, TableReport, evaluate_table, train_on_table
-from scorer.training import Trained
-from stream.errors import CommandError, ExitCode
+from scorer.table_recipe import (
+    FEATURE_SETS,
+    TableReport,
+    bundle_of_table,
+    fit_table,
+    measure,
+    measure_their_way,
+    shipped_labels,
+    source_of,
+    table_thresholds,
+)
+from scorer.thresholds import Thresholds
+from scorer.training import Fitted, Trained
+from stream.errors import CommandError
+from stream.sources import Source
+from stream.stages import Stages, library_versions
 
 ESTIMATOR = "estimator.joblib"
-LIBRARIES = ("gatewatch", "numpy", "scikit-learn")
-"""What a model's bits depend on."""
 
 MAX_PROCESSES = 8
 """Processes that measure at the same time; each takes about 150 MB."""
 
-TABLE_STEPS = len(Rows) * len(FEATURE_SETS) * len(SEEDS) * OUTER_FOLDS + ORIGINAL_SPLITS
-"""Test folds that ``make_table_bundle`` measures: the length of its progress bar."""
+SCHEMA = ACCESS_BEHAVIOUR_V1
 
-Advance = Callable[[str], None]
-"""Told, after each test fold, what is being measured."""
+Advance = Callable[[int, int], None]
+"""Told how many test folds have been measured since the last time, and of how many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +59,12 @@ class Made:
     Attributes:
         bundle: the model with its documents.
         report: how good it is.
+        feedback: which sessions it was trained on, when people had labelled some of those that workers judged.
     """
 
     bundle: ModelBundle
     report: TableReport | CallReport
+    feedback: Feedback | None = None
 
 
 def table_data() -> bytes:
@@ -58,106 +72,132 @@ def table_data() -> bytes:
     return resources.files("scorer").joinpath("data", "access_behaviour.csv").read_bytes()
 
 
-def library_versions() -> dict[str, str]:
-    """Return the versions that a manifest records."""
-    return {name: version(name) for name in LIBRARIES}
-
-
-def make_table_bundle(seed: int, *, with_estimator: bool = False, advance: Advance = lambda _: None) -> Made:
+def make_table_bundle(seed: int, stages: Stages, *, with_estimator: bool = False) -> Made:
     """Train and measure the recipe ``access-behaviour``.
 
     Args:
         seed: seed of the model.
+        stages: runs the stages.
         with_estimator: add the scikit-learn estimator, pickled by joblib; gatewatch itself never loads it.
-        advance: called TABLE_STEPS times.
     """
     data = table_data()
+    raw = stages.run("vectors", read_table, data)
+    fitted = stages.run("fit", fit_table, raw, seed)
+    thresholds = stages.run("threshold", table_thresholds, raw, fitted)
     with workers() as pool:
-        report = evaluate_table(data, runner(pool, advance))
-    trained = train_on_table(data, seed, library_versions(), report.metrics())
-    documents = table_card.documents(data, trained, report)
-    return Made(_complete(trained, documents, with_estimator=with_estimator), report)
+        run = runner(pool, stages.listener.advance)
+        honest = {
+            own: stages.run("evaluate", measure, raw, *own, run, key=[raw, *own], part=f"{own[1]}, {own[0]} rows")
+            for own in product(Rows, FEATURE_SETS)
+        }
+        theirs = stages.run(
+            "evaluate", measure_their_way, raw, run, key=[raw], part="the deriving project's own protocol"
+        )
+    measured = {own: evaluation.value for own, evaluation in honest.items()}
+    report = TableReport(measured, theirs.value, shipped_labels(raw.value))
+    bundle = stages.run(
+        "bundle",
+        _table_bundle,
+        data,
+        raw,
+        fitted,
+        thresholds,
+        report,
+        key=[raw, fitted, thresholds, *honest.values(), theirs],
+        seed=seed,
+        with_estimator=with_estimator,
+    )
+    return Made(bundle.value, report)
 
 
-def make_call_bundle(
-    vectors: LabelledVectors, options: CallOptions, source: DataSource, *, with_estimator: bool = False
-) -> Made:
-    """Train and measure a model of labelled sessions.
+def make_call_bundle(source: Source, options: CallOptions, stages: Stages, *, with_estimator: bool = False) -> Made:
+    """Train and measure a model of sessions of one's own API.
 
     Args:
-        vectors: labelled vectors, in log order.
+        source: where they come from.
         options: what the user decides.
-        source: where the calls came from.
+        stages: runs the stages.
         with_estimator: as for ``make_table_bundle``.
 
     Raises:
-        CommandError: there are too few sessions to learn from.
+        CommandError: the source can't be read, or there are too few sessions to learn from.
     """
-    schema = ACCESS_BEHAVIOUR_V1
+    found = source.vectors(options, stages)
+    options = structs.replace(options, weaving=found.value.weaving, feedback=found.value.feedback)
+    vectors, woven = found.part("vectors"), options.weaving is not None
     try:
-        check_size(vectors, ready(vectors))
-        report = evaluate_calls(vectors, options, schema)
-        trained, scores = train_on_calls(
-            vectors, options, source, schema, metrics=report.metrics(), versions=library_versions()
-        )
+        check_size(vectors.value, ready(vectors.value))
+        split = stages.run("split", hold_out, vectors, options.seed)
+        fits = stages.run("fit", fit_calls, vectors, split, options.recipe, options.seed, SCHEMA)
+        thresholds = stages.run("threshold", call_thresholds, vectors, fits, options.false_alert_budget, woven=woven)
+        measured = (fits.part("measured"), thresholds.part("measured"))
+        report = stages.run("evaluate", evaluate_calls, vectors, split, *measured, woven=woven)
     except ValueError as error:
-        hint = "give more calls" if options.weaving else "give more calls, or labels of more attacks"
-        raise CommandError(str(error), hint) from error
-    documents = call_card.documents(vectors, trained, scores, report, schema, weaving=options.weaving)
-    return Made(_complete(trained, documents, with_estimator=with_estimator), report)
-
-
-def labelled(vectors: Iterable[FeatureVector], labels: Sequence[AttackLabel]) -> LabelledVectors:
-    """Join vectors with labels.
-
-    Raises:
-        CommandError: there is no session.
-    """
-    try:
-        return label_vectors(vectors, labels, ACCESS_BEHAVIOUR_V1)
-    except ValueError as error:
-        raise CommandError(f"--calls: {error}", "gatewatch replay shows what is wrong with the lines") from error
-
-
-def labels_of(path: Path) -> list[AttackLabel]:
-    """Read a labels file.
-
-    Raises:
-        CommandError: it can't be read, or a line is no label.
-    """
-    try:
-        return read_labels(path.read_bytes())
-    except OSError as error:
-        raise CommandError(f"--labels {path}: {error.strerror}", exit_code=ExitCode.USAGE) from error
-    except ValueError as error:
-        hint = 'one JSON object a line: {"client": …, "attack": …, "start": ms, "end": ms}'
-        raise CommandError(f"--labels {path}: {error}", hint, ExitCode.USAGE) from error
-
-
-def source_of(files: Sequence[Path], description: str, licence: str) -> DataSource:
-    """Describe call logs and their labels; file names only, no folders, go into a bundle.
-
-    Raises:
-        CommandError: a file can't be read.
-    """
-    digest = hashlib.sha256()
-    for path in files:
-        try:
-            with path.open("rb") as file:
-                while chunk := file.read(1 << 20):
-                    digest.update(chunk)
-        except OSError as error:
-            raise CommandError(f"{path}: {error.strerror}", exit_code=ExitCode.USAGE) from error
-    return DataSource(
-        name=", ".join(path.name for path in files),
-        sha256=digest.hexdigest(),
-        licence=licence,
-        url="",
-        description=description,
+        raise CommandError(str(error), source.advice) from error
+    bundle = stages.run(
+        "bundle",
+        _call_bundle,
+        vectors,
+        fits,
+        thresholds,
+        report,
+        options,
+        source.described(found.value),
+        with_estimator=with_estimator,
     )
+    return Made(bundle.value, report.value, options.feedback)
 
 
-def _complete(trained: Trained, documents: dict[str, bytes], *, with_estimator: bool) -> ModelBundle:
+def _table_bundle(  # noqa: PLR0913 -- everything that there is of a run
+    data: bytes,
+    raw: Table,
+    fitted: Fitted,
+    thresholds: Thresholds,
+    report: TableReport,
+    *,
+    seed: int,
+    with_estimator: bool,
+) -> ModelBundle:
+    trained = bundle_of_table(
+        raw,
+        fitted,
+        thresholds,
+        source_of(data),
+        seed=seed,
+        versions=library_versions(),
+        metrics=report.metrics(),
+    )
+    return _complete(trained, table_card.documents(data, trained, report), with_estimator=with_estimator)
+
+
+def _call_bundle(  # noqa: PLR0913, PLR0917 -- everything that there is of a run
+    vectors: LabelledVectors,
+    fits: CallFits,
+    thresholds: CallThresholds,
+    report: CallReport,
+    options: CallOptions,
+    source: DataSource,
+    *,
+    with_estimator: bool,
+) -> ModelBundle:
+    final = fits.final
+    trained = bundle_of_calls(
+        vectors,
+        final.estimator,
+        thresholds.final,
+        options,
+        source,
+        schema=SCHEMA,
+        metrics=report.metrics(),
+        versions=library_versions(),
+    )
+    documents = call_card.documents(
+        vectors, trained, final.scores, report, SCHEMA, weaving=options.weaving, feedback=options.feedback
+    )
+    return _complete(trained, documents, with_estimator=with_estimator)
+
+
+def _complete(trained: Trained, documents: Mapping[str, bytes], *, with_estimator: bool) -> ModelBundle:
     if with_estimator:
         buffer = io.BytesIO()
         joblib.dump(trained.estimator, buffer, compress=3)
@@ -170,15 +210,12 @@ def workers() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(min(os.cpu_count() or 1, MAX_PROCESSES), mp_context=multiprocessing.get_context("spawn"))
 
 
-def runner(pool: ProcessPoolExecutor, advance: Advance) -> Callable[[str], Runner]:
-    """Return, for what is being measured, a ``map`` over the pool that tells of every fold."""
+def runner(pool: ProcessPoolExecutor, advance: Advance) -> Callable[[Evaluate, Sequence[Split]], Iterator[Fold]]:
+    """Return a ``map`` over the pool that tells of every fold."""
 
-    def of(name: str) -> Runner:
-        def run(evaluate: Evaluate, parts: Sequence[Split]) -> Iterator[Fold]:
-            for fold in pool.map(evaluate, parts):
-                advance(name)
-                yield fold
+    def run(evaluate: Evaluate, parts: Sequence[Split]) -> Iterator[Fold]:
+        for fold in pool.map(evaluate, parts):
+            advance(1, len(parts))
+            yield fold
 
-        return run
-
-    return of
+    return run

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from scorer.call_evaluation import CallReport, Detection, Share
 from scorer.evaluation import Evaluation
+from scorer.feedback import Feedback
 from scorer.table_recipe import TableReport
 from stream.train import Made
 
@@ -39,7 +40,19 @@ def summary(made: Made, path: Path) -> dict[str, Any]:
         result["detection"] = [_detection(detection) for detection in (*made.report.kinds, made.report.overall)]
         result["false_alerts"] = _share(made.report.false_alerts)
         result["false_early_alerts"] = _share(made.report.false_early)
+    if made.feedback is not None:
+        result["feedback"] = msgspec.to_builtins(made.feedback)
     return result
+
+
+def kept(feedback: Feedback) -> str:
+    """Say which sessions a model was trained on."""
+    labelled = f"{feedback.attacks:,} labelled as attacks and {feedback.benign:,} as none"
+    there = f"{feedback.unlabelled:,} not labelled, {labelled}"
+    left = f"{feedback.alerted:,} alerted and not labelled, {feedback.tests:,} tests, {feedback.going_on:,} that go on"
+    rest = f"; {feedback.foreign:,} records were passed over" if feedback.foreign else ""
+    lost = f"; {feedback.without_session:,} labels belong to no session" if feedback.without_session else ""
+    return f"{there}; left out: {left}{lost}{rest}"
 
 
 def tables(report: TableReport | CallReport) -> list[Table]:

@@ -3,12 +3,11 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from featurizer.calls import ApiCall
 from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector
 from scorer.attacks import Woven, observe, weave
-from scorer.call_recipe import CallOptions, Weaving, check_size, ready
+from scorer.call_recipe import CallOptions, CallVectors, Weaving, check_size, ready
 from scorer.contamination import suspects
 from scorer.labelling import LabelledVectors, label_vectors
 from stream.errors import CommandError
@@ -22,20 +21,7 @@ FEWEST_ATTACKS, MOST_ATTACKS = 540, 10_000
 """Ten for each of nine kinds, in three intensities, whole and spliced, at least; more than the most add only time."""
 
 
-@dataclass(frozen=True, eq=False)
-class Unlabelled:
-    """What comes of calls without labels.
-
-    Attributes:
-        vectors: vectors of benign sessions and of woven attacks, in log order.
-        weaving: how the attacks came about.
-    """
-
-    vectors: LabelledVectors
-    weaving: Weaving
-
-
-def weave_into(calls: Sequence[ApiCall], settings: Settings, options: CallOptions, contamination: float) -> Unlabelled:
+def weave_into(calls: Sequence[ApiCall], settings: Settings, options: CallOptions, contamination: float) -> CallVectors:
     """Weave attacks into calls, leave out the sessions that look like hidden attacks, and weave into the rest.
 
     Args:
@@ -60,7 +46,7 @@ def weave_into(calls: Sequence[ApiCall], settings: Settings, options: CallOption
         ) from error
     left_out = {kind.value: reason for kind, reason in woven.left_out.items()}
     weaving = Weaving(attacks=len(woven.labels), left_out=left_out, contamination=contamination, trimmed=len(found))
-    return Unlabelled(vectors, weaving)
+    return CallVectors(vectors, weaving)
 
 
 def _weave(

@@ -10,7 +10,8 @@ import msgspec
 
 from featurizer.calls import ApiCall, encode_call
 from featurizer.features import FeatureSchema, FeatureVector, Occasion
-from scorer.verdicts import Verdict
+from scorer.feedback import SessionLabel
+from scorer.verdicts import JudgedVector, Verdict
 from stream.dead_letters import MAX_KEY_BYTES, MAX_ORIGINAL_BYTES, DeadLetter, Reason
 from stream.records import EPOCH_2000
 
@@ -64,6 +65,7 @@ class FeatureRecord(msgspec.Struct, frozen=True):
 
 _encoder = msgspec.json.Encoder()
 _vector_decoder = msgspec.json.Decoder(FeatureRecord)
+_label_decoder = msgspec.json.Decoder(SessionLabel)
 
 
 def call_record(topic: str, call: ApiCall, arrival: int, oldest: int) -> Outgoing:
@@ -118,8 +120,8 @@ def vector_record(
     return Outgoing(topic, client_key(vector.client), _encoder.encode(record), headers=JSON_HEADERS)
 
 
-def decode_vector(data: bytes, schema: FeatureSchema) -> FeatureVector:
-    """Return the vector of a record of the features topic.
+def decode_features(data: bytes, schema: FeatureSchema) -> JudgedVector:
+    """Return the vector of a record of the features topic, with the verdict on it.
 
     Raises:
         msgspec.DecodeError: the bytes are no such record.
@@ -128,7 +130,7 @@ def decode_vector(data: bytes, schema: FeatureSchema) -> FeatureVector:
     record = _vector_decoder.decode(data)
     if record.schema != schema.fingerprint or tuple(record.features) != schema.names:
         raise ValueError(f"vector of schema {record.schema}, expected {schema.name} {schema.fingerprint}")
-    return FeatureVector(
+    vector = FeatureVector(
         session_id=record.session_id,
         client=record.client,
         occasion=record.occasion,
@@ -140,6 +142,20 @@ def decode_vector(data: bytes, schema: FeatureSchema) -> FeatureVector:
         total_edges=record.total_edges,
         close_reason=record.close_reason,
     )
+    return JudgedVector(vector, record.verdict)
+
+
+def decode_label(key: bytes | None, data: bytes) -> SessionLabel:
+    """Return the label of a record of the topic of labels.
+
+    Raises:
+        msgspec.DecodeError: the bytes are no label.
+        ValueError: the key is not its session, so that a later label would not replace it.
+    """
+    label = _label_decoder.decode(data)
+    if key != label.session_id.encode():
+        raise ValueError(f"the key of the label of session {label.session_id} is not the session")
+    return label
 
 
 def dead_letter_record(topic: str, letter: DeadLetter) -> Outgoing:

@@ -81,6 +81,7 @@ class Gatewatch:
             "topics.dead_letters": self.dead_letters,
             "topics.state": self.state,
             "topics.degrees": self.prefix + "degrees",
+            "topics.labels": self.prefix + "labels",
             "topics.partitions": PARTITIONS,
             **_QUICK,
             **(settings or {}),

@@ -69,6 +69,7 @@ def make_recording(*sessions: Made, threshold: float = 0.5) -> Recording:
             start=starts,
             attacks=tuple(own.attack for own in sessions),
             hostile_from=np.where(hostile == never, 0, hostile),
+            weight=np.ones(len(sessions)),
             unmatched=(),
         ),
         scores=scores,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from featurizer.features import ACCESS_BEHAVIOUR_V1
-from scorer.call_evaluation import CallReport, Share, evaluate_calls
+from scorer.call_evaluation import CallReport, Share
+from scorer.call_fits import thresholds_of
 from scorer.call_recipe import (
     COPIES,
     VARIATION,
@@ -15,20 +16,17 @@ from scorer.call_recipe import (
     check_size,
     examples_of,
     ready,
-    thresholds_of,
-    train_on_calls,
     vary_traffic,
 )
 from scorer.examples import Scores
 from scorer.holdout import hold_out
 from scorer.labelling import AttackLabel, LabelledVectors, label_vectors, read_labels
-from scorer.manifest import DataSource
 from scorer.training import Recipe, Trained
 from tests.labelled_sessions import EDGES, make_session, make_traffic
+from tests.trained_models import call_model, call_report
 
 SCHEMA = ACCESS_BEHAVIOUR_V1
 OPTIONS = CallOptions(name="test", seed=1, false_alert_budget=20.0, recipe=Recipe(max_iter=8))
-SOURCE = DataSource(name="made up", sha256="0" * 64, licence="Apache-2.0", url="", description="Made-up sessions.")
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +36,11 @@ def vectors() -> LabelledVectors:
 
 @pytest.fixture(scope="module")
 def report(vectors: LabelledVectors) -> CallReport:
-    return evaluate_calls(vectors, OPTIONS, SCHEMA)
+    return call_report(vectors, OPTIONS)
 
 
 def train(vectors: LabelledVectors) -> tuple[Trained, Scores]:
-    return train_on_calls(vectors, OPTIONS, SOURCE, SCHEMA, metrics={}, versions={})
+    return call_model(vectors, OPTIONS)
 
 
 @pytest.fixture(scope="module")

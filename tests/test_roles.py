@@ -16,7 +16,7 @@ from stream.pipeline import Normaliser
 from stream.records import TopicPartition
 from stream.roles import DetectStage, NormaliseStage
 from stream.sections.kafka import TopicsSettings
-from stream.wire import Outgoing, decode_vector
+from stream.wire import Outgoing, decode_features
 from tests.records import CALLS, LOGS, NOW, OTHER, SESSIONS, Made, call_record, decode_words, detect_stage, plain_judge
 
 TOPICS = TopicsSettings()
@@ -83,7 +83,7 @@ def test_detecting_writes_alerts_vectors_and_dead_letters() -> None:
     batch = scored(stage)
     records = stage.encode(batch)
     assert [own.topic for own in records] == [TOPICS.anomalies, TOPICS.features, TOPICS.dead_letters, TOPICS.state]
-    assert repr(decode_vector(records[1].value or b"", ACCESS_BEHAVIOUR_V1)) == repr(batch.samples[0].vector)
+    assert repr(decode_features(records[1].value or b"", ACCESS_BEHAVIOUR_V1).vector) == repr(batch.samples[0].vector)
 
 
 def test_a_challenger_s_verdict_goes_with_the_vector_s() -> None:

@@ -144,8 +144,8 @@ def test_text_that_is_nearly_json_names_the_field(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("overrides", "part"),
     [
-        ({"topics.features": "api-calls"}, "7 different topics"),
-        ({"inputs": [{"topic": "anomalies"}]}, "anomalies is written by gatewatch itself"),
+        ({"topics.features": "api-calls"}, "8 different topics"),
+        ({"inputs": [{"topic": "anomalies"}]}, "anomalies is a topic of gatewatch's own"),
         ({"inputs": [{"topic": "a"}, {"topic": "a"}]}, "listed twice"),
         ({"inputs": []}, "name at least one topic"),
         ({"alerts.severity.medium": 0.99}, "must not descend"),

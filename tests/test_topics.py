@@ -32,7 +32,8 @@ def as_wanted(settings: Settings) -> dict[str, TopicState]:
 def test_the_topics_of_the_design_are_wanted() -> None:
     specs = {spec.name: spec for spec in wanted_topics(load_settings())}
 
-    assert set(specs) == {"gateway-logs", "api-calls", "anomalies", "dead-letters", "features", "state", "degrees"}
+    own = {"api-calls", "anomalies", "dead-letters", "features", "state", "degrees", "labels"}
+    assert set(specs) == {"gateway-logs", *own}
     assert specs["dead-letters"].config == {
         "cleanup.policy": "delete",
         "max.message.bytes": "2097152",
@@ -43,7 +44,9 @@ def test_the_topics_of_the_design_are_wanted() -> None:
     assert specs["api-calls"].roles == {"normalise", "detect"}
     assert specs["state"].config["cleanup.policy"] == specs["degrees"].config["cleanup.policy"] == "compact"
     assert specs["state"].roles == specs["degrees"].roles == {"detect"}
-    assert specs.pop("degrees").partitions == 1
+    assert specs["labels"].config["cleanup.policy"] == "compact"
+    assert specs["labels"].roles == frozenset(), "workers start without it"
+    assert specs.pop("degrees").partitions == specs.pop("labels").partitions == 1
     assert {spec.partitions for spec in specs.values()} == {4}
 
 

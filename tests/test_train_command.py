@@ -18,13 +18,15 @@ from scorer.access_behaviour import Rows, read_table
 from scorer.attacks import Kind
 from scorer.bundle import ModelBundle
 from scorer.evaluation import honest
+from scorer.manifest import MANIFEST
 from scorer.model_card import CAPTIONS, CARD
 from scorer.training import Recipe
 from stream.bundles import read_bundle
 from stream.cli import main
 from stream.replay import replay_vectors
 from stream.settings import load_settings
-from stream.train import ESTIMATOR, library_versions, runner, table_data, workers
+from stream.stages import library_versions
+from stream.train import ESTIMATOR, runner, table_data, workers
 from tests.labelled_sessions import make_examples
 from tests.made_up_report import made_up_report
 from tests.pictures import assert_picture
@@ -34,13 +36,15 @@ SCHEMA = ACCESS_BEHAVIOUR_V1
 LIMITS = {"sessions.gap_s": 60.0, "sessions.quiet_s": 3.0, "sessions.lateness_s": 1.0}
 FEW = 90
 """Woven attacks that suffice here."""
+MINE = ["--name", "mine", "--with-estimator", "--licence", "Apache-2.0"]
 SET_LIMITS = [part for name, value in LIMITS.items() for part in ("--set", f"{name}={value}")]
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Run in a folder without a gatewatch.toml."""
+    """Run in a folder without a gatewatch.toml, and with a cache of the test's own."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home-cache"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,7 +72,7 @@ def trained(traffic: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
     """A bundle that the command made of the traffic, and what it printed."""
     calls, labels = map(str, traffic)
     target = tmp_path_factory.mktemp("model") / "mine.zip"
-    flags = ["--name", "mine", "--with-estimator", "--licence", "Apache-2.0", "--out", str(target), "--json"]
+    flags = [*MINE, "--out", str(target), "--json", "--no-cache"]
     printed = io.StringIO()
     with redirect_stdout(printed):
         code = main(["train", "--calls", calls, "--labels", labels, *flags, *SET_LIMITS])
@@ -118,7 +122,7 @@ def unlabelled(
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
         patch.setattr(stream.unlabelled, "FEWEST_ATTACKS", FEW)
-        code = main(["train", "--calls", str(traffic[0]), "--out", str(target), "--json", *SET_LIMITS])
+        code = main(["train", "--calls", str(traffic[0]), "--out", str(target), "--json", "--no-cache", *SET_LIMITS])
     assert code == 0
     return read_bundle(target, SCHEMA), json.loads(printed.getvalue())
 
@@ -163,13 +167,50 @@ def test_the_estimator_comes_along_when_asked_for_and_agrees(
     np.testing.assert_allclose(bundle.score(rows), estimator.predict_proba(rows)[:, 1], rtol=0, atol=1e-12)
 
 
+@pytest.mark.timeout(120)
+def test_a_repeated_run_redoes_what_changed_and_gives_the_bundle_of_a_run_without_cache(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    trained: tuple[ModelBundle, dict[str, Any]],
+    traffic: tuple[Path, Path],
+) -> None:
+    logs = ["--calls", str(traffic[0]), "--labels", str(traffic[1]), *SET_LIMITS, *MINE, "--out", "mine"]
+    cache = ["--cache", "cache"]
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(stream.train, "evaluate_calls", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(capsys, *logs, *cache)
+    assert not Path("mine").exists()
+
+    code, out, _ = train(capsys, *logs, *cache, "--json")
+    assert code == 0
+    kept = {"vectors": True, "split": True, "fit": True, "threshold": True, "evaluate": False, "bundle": False}
+    assert json.loads(out)["stages"] == kept
+    first = read_bundle("./mine", SCHEMA)
+    assert first.uid == trained[0].uid
+    own = {*first.to_files()} - {MANIFEST, ESTIMATOR}  # a pickle of equal things may have other bytes
+    assert {name: first.to_files()[name] for name in own} == {name: trained[0].to_files()[name] for name in own}
+    assert not any(trained[1]["stages"].values())
+
+    code, out, _ = train(capsys, *logs, *cache)
+    assert "from the cache: vectors, split, fit, threshold, evaluate, bundle\n" in out
+    assert read_bundle("./mine", SCHEMA).to_files() == first.to_files()
+
+    code, out, _ = train(capsys, *logs, *cache, "--false-alerts", "30")
+    assert "made: threshold, evaluate, bundle; from the cache: vectors, split, fit\n" in out
+    other = read_bundle("./mine", SCHEMA)
+    assert other.uid != first.uid
+    assert other.manifest.parameters["false_alert_budget"] == 30
+
+
 def test_the_recipe_of_the_table_prints_both_protocols(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The measuring, minutes of work, is made up here; training, card, files and printing are not."""
     labels = read_table(table_data()).without_copies().select(Rows.DEFAULT).anomalous
     report = made_up_report(labels)
-    monkeypatch.setattr(stream.train, "evaluate_table", lambda _data, _run: report)
+    monkeypatch.setattr(stream.train, "measure", lambda _raw, rows, name, _run: report.honest[rows, name])
+    monkeypatch.setattr(stream.train, "measure_their_way", lambda _raw, _run: report.original)
 
     code, out, _ = train(capsys, "--recipe", "access-behaviour")
 
@@ -187,18 +228,24 @@ def test_the_recipe_of_the_table_prints_both_protocols(
 def test_processes_measure_what_one_would(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream.train, "MAX_PROCESSES", 2)
     examples, recipe = make_examples(100), Recipe(max_iter=2)
-    told: list[str] = []
+    told: list[tuple[int, int]] = []
     with workers() as pool:
-        shared = honest(examples, recipe, (0,), runner(pool, told.append)("rows"))
+        shared = honest(examples, recipe, (0,), runner(pool, lambda done, total: told.append((done, total))))
     assert shared.figures() == honest(examples, recipe, (0,)).figures()
-    assert told == ["rows"] * 5
+    assert told == [(1, 5)] * 5
 
 
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
         ([], "--recipe access-behaviour"),
-        (["--recipe", "access-behaviour", "--calls", "calls"], "either"),
+        (["--recipe", "access-behaviour", "--cache", "cache", "--no-cache"], "--no-cache"),
+        (["--recipe", "access-behaviour", "--cache", "calls/cache"], "can't be made"),
+        (["--recipe", "access-behaviour", "--calls", "calls"], "give one of"),
+        (["--topics", "--calls", "calls"], "give one of"),
+        (["--topics", "--labels", "labels"], "on the topic labels"),
+        (["--topics", "--contamination", "0.1"], "without --labels"),
+        (["--calls", "calls", "--label-weight", "5"], "--label-weight is for --topics"),
         (["--calls", "calls", "--labels", "labels", "--contamination", "0.1"], "without --labels"),
         (["--recipe", "access-behaviour", "--contamination", "0.1"], "without --labels"),
         (["--calls", "calls", "--contamination", "0.5"], "--contamination"),

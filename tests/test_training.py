@@ -11,11 +11,12 @@ from scorer.access_behaviour import Rows, read_table
 from scorer.ensemble import Ensemble
 from scorer.examples import Examples
 from scorer.manifest import ENSEMBLE, REFERENCE
-from scorer.table_recipe import ELEVEN, FEATURE_SETS, NINE, RECIPE, source_of, train_on_table
+from scorer.table_recipe import ELEVEN, FEATURE_SETS, NINE, RECIPE, source_of
 from scorer.training import Recipe, Trained, coarse, fit, out_of_fold, predict, smallest_table, splits
 from stream.bundles import read_bundle
-from stream.train import library_versions, table_data
+from stream.train import table_data
 from tests.labelled_sessions import make_examples
+from tests.trained_models import table_model
 
 QUICK = Recipe(max_iter=10)
 
@@ -28,11 +29,11 @@ def raw_start(recipe: Recipe, examples: Examples) -> float:
 @pytest.fixture(scope="module")
 def trained() -> Trained:
     """The shipped model, made anew."""
-    return train_on_table(table_data(), 0, library_versions())
+    return table_model()
 
 
 def test_the_same_data_and_seed_give_the_same_model(trained: Trained) -> None:
-    again = train_on_table(table_data(), 0, library_versions())
+    again = table_model()
     assert again.bundle.uid == trained.bundle.uid
     files, others = trained.bundle.to_files(), again.bundle.to_files()
     assert files[ENSEMBLE] == others[ENSEMBLE]

@@ -7,19 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1
 from scorer.bundle import ModelBundle
-from scorer.call_recipe import CallOptions, train_on_calls
+from scorer.call_recipe import CallOptions
 from scorer.labelling import AttackLabel, read_labels
-from scorer.manifest import DataSource
 from stream.settings import load_settings
 from stream.unlabelled import weave_into
 from stream.weaving import read_calls
 from tests.detection import Found, detect
 from tests.simulated_logs import simulated_log
+from tests.trained_models import call_model
 
 SETTINGS = load_settings(None, {"sessions.gap_s": 60.0, "sessions.quiet_s": 3.0, "sessions.lateness_s": 1.0})
-SOURCE = DataSource(name="made up", sha256="0" * 64, licence="Apache-2.0", url="", description="Simulated calls.")
 CONTAMINATION = 0.01
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -40,8 +38,9 @@ def model_of(log: Path, contamination: float) -> tuple[ModelBundle, int]:
     """Return a model trained without labels, and how many sessions were left out."""
     options = CallOptions(name="test")
     made = weave_into(read_calls([log], SETTINGS, "auto", lambda _: None), SETTINGS, options, contamination)
+    assert made.weaving is not None
     woven = CallOptions(name="test", weaving=made.weaving)
-    trained, _ = train_on_calls(made.vectors, woven, SOURCE, ACCESS_BEHAVIOUR_V1, metrics={}, versions={})
+    trained, _ = call_model(made.vectors, woven)
     return trained.bundle, made.weaving.trimmed
 
 

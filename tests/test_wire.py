@@ -20,7 +20,7 @@ from stream.wire import (
     client_key,
     dead_letter_record,
     decode_dead_letter,
-    decode_vector,
+    decode_features,
     product_version,
     vector_record,
 )
@@ -129,16 +129,16 @@ class TestVectors:
     @given(own=vectors, verdict=st.none() | verdicts)
     def test_a_vector_comes_back(self, own: FeatureVector, verdict: Verdict | None) -> None:
         outgoing = vector_record("features", own, verdict, SCHEMA)
-        back = decode_vector(outgoing.value or b"", SCHEMA)
-        assert repr(back) == repr(own)  # NaN is not equal to itself, its name is
-        assert msgspec.json.decode(outgoing.value or b"", type=FeatureRecord).verdict == verdict
+        back = decode_features(outgoing.value or b"", SCHEMA)
+        assert repr(back.vector) == repr(own)  # NaN is not equal to itself, its name is
+        assert back.verdict == verdict
         assert outgoing.key == own.client.encode()
 
     def test_a_missing_value_is_null(self) -> None:
         content = strict_json(vector_record("features", VECTOR, VERDICT, SCHEMA).value or b"")
         assert content["features"]["std_local_dest_degrees"] is None
         at = SCHEMA.names.index("std_local_dest_degrees")
-        assert math.isnan(decode_vector(json.dumps(content).encode(), SCHEMA).values[at])
+        assert math.isnan(decode_features(json.dumps(content).encode(), SCHEMA).vector.values[at])
 
     def test_features_are_told_by_name(self) -> None:
         content = strict_json(vector_record("features", VECTOR, VERDICT, SCHEMA).value or b"")
@@ -156,7 +156,7 @@ class TestVectors:
             == strict_json(vector_record("features", VECTOR, VERDICT, SCHEMA).value or b"")["verdict"]
         )
         assert msgspec.json.decode(record.value or b"", type=FeatureRecord).challenger == trial
-        assert repr(decode_vector(record.value or b"", SCHEMA)) == repr(VECTOR)
+        assert repr(decode_features(record.value or b"", SCHEMA).vector) == repr(VECTOR)
 
     def test_without_a_challenger_the_field_is_absent(self) -> None:
         record = vector_record("features", VECTOR, VERDICT, SCHEMA)
@@ -169,7 +169,7 @@ class TestVectors:
     def test_a_vector_of_another_schema_is_refused(self) -> None:
         foreign = vector_record("features", vector(schema="feedbeef"), None, SCHEMA).value
         with pytest.raises(ValueError, match="vector of schema feedbeef, expected access-behaviour"):
-            decode_vector(foreign or b"", SCHEMA)
+            decode_features(foreign or b"", SCHEMA)
 
     @pytest.mark.parametrize("change", ["drop", "rename", "reorder"])
     def test_a_vector_with_other_features_is_refused(self, change: str) -> None:
@@ -183,12 +183,12 @@ class TestVectors:
             features.reverse()
         content["features"] = dict(features)
         with pytest.raises(ValueError, match="expected access-behaviour"):
-            decode_vector(json.dumps(content).encode(), SCHEMA)
+            decode_features(json.dumps(content).encode(), SCHEMA)
 
     @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"session_id": 1}'])
     def test_other_bytes_are_refused(self, data: bytes) -> None:
         with pytest.raises(msgspec.DecodeError):
-            decode_vector(data, SCHEMA)
+            decode_features(data, SCHEMA)
 
 
 class TestDeadLetters:

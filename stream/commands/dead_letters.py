@@ -18,11 +18,12 @@ from stream.console import stderr, stdout
 from stream.dead_letter_progress import Selection, kind_of
 from stream.dead_letter_replay import GROUP, DeadLetterReplay, Summary, delivery_of
 from stream.dead_letter_reports import print_line, row
-from stream.dead_letter_topic import DeadLetterTopic, Kept, Report
+from stream.dead_letter_topic import DeadLetterTopic, Kept
 from stream.dead_letters import Reason
 from stream.errors import CommandError, ExitCode
 from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, JsonFlag, settings_of
 from stream.topics import Topics
+from stream.whole_topic import Report
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look at dead letters, or feed them back.")
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from stream import assembly
 from stream.commands.replay import require_format
-from stream.commands.train import FormatFlag
+from stream.commands.train_flags import FormatFlag
 from stream.console import print_json, stderr, stdout
 from stream.errors import CommandError, ExitCode
 from stream.flags import AssignFlag, BundleFlag, ConfigFlag, JsonFlag, settings_of
@@ -80,7 +80,7 @@ def evaluate(  # noqa: PLR0913 -- one parameter per flag
     model = assembly.model_bundle(settings)
     # Matplotlib and scikit-learn take a second to load: --help need not wait.
     from stream import evaluate as work  # noqa: PLC0415 -- same
-    from stream.train import labels_of  # noqa: PLC0415 -- same
+    from stream.sources import labels_of  # noqa: PLC0415 -- same
 
     check_place(out, {work.REPORT, work.PAGE})
     log = work.LabelledLog(calls, log_format, labels_of(labels), settings)

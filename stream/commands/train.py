@@ -1,111 +1,47 @@
-"""``gatewatch train``: make a model bundle from the public table, or from one's own call logs, labelled or not."""
+"""``gatewatch train``: make a model bundle from the public table, one's own call logs, or what workers judged."""
 
 import re
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING
 
 import typer
-from msgspec import structs
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from stream.adapters import FORMATS
-from stream.console import print_json, stderr, stdout
+from stream.commands.stage_bars import stage_bars
+from stream.commands.train_flags import (
+    CONTAMINATION,
+    DESCRIPTIONS,
+    NAME_PATTERN,
+    TOPICS_DESCRIPTION,
+    BudgetFlag,
+    CacheFlag,
+    CallsFlag,
+    ContaminationFlag,
+    DescriptionFlag,
+    EstimatorFlag,
+    FormatFlag,
+    LabelsFlag,
+    LabelWeightFlag,
+    LicenceFlag,
+    NameFlag,
+    NoCacheFlag,
+    OutFlag,
+    RecipeFlag,
+    SeedFlag,
+    TopicsFlag,
+)
+from stream.console import print_json, stdout
 from stream.errors import CommandError, ExitCode
-from stream.flags import AssignFlag, ConfigFlag, JsonFlag, settings_of
+from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, JsonFlag, settings_of
 from stream.settings import Settings
 
 if TYPE_CHECKING:
     from scorer.call_recipe import CallOptions
-    from scorer.labelling import LabelledVectors
+    from stream.sources import Source
+    from stream.stage_cache import StageCache
+    from stream.stages import Stages
     from stream.train import Made
-
-
-NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
-"""Names that a manifest may hold."""
-CONTAMINATION, MOST_CONTAMINATION = 0.01, 0.1
-"""Share of unlabelled sessions that is taken to be hidden attacks unless told otherwise, and at most."""
-DESCRIPTIONS = {True: "Call logs with labelled attacks.", False: "Call logs without labels."}
-"""What calls with and without labels are called unless told otherwise."""
-
-
-class RecipeName(StrEnum):
-    """Recipes that need no files."""
-
-    ACCESS_BEHAVIOUR = "access-behaviour"
-
-
-RecipeFlag = Annotated[
-    RecipeName | None,
-    typer.Option("--recipe", help="Train from the public table that ships with gatewatch.", show_default=False),
-]
-CallsFlag = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--calls",
-        metavar="FILE",
-        help="Train from this gateway log; may be repeated, the oldest first.",
-        show_default=False,
-        exists=True,
-        dir_okay=False,
-    ),
-]
-LabelsFlag = Annotated[
-    Path | None,
-    typer.Option(
-        "--labels",
-        metavar="FILE",
-        help='Known attacks in the calls, a line each: {"client": …, "attack": …, "start": ms, "end": ms}. '
-        "Without it attacks are woven into the calls.",
-        show_default=False,
-        exists=True,
-        dir_okay=False,
-    ),
-]
-FormatFlag = Annotated[str, typer.Option("--format", "-f", metavar="|".join(FORMATS), help="Log format of --calls.")]
-OutFlag = Annotated[
-    Path | None,
-    typer.Option(
-        "--out", "-o", metavar="DIR", help="Folder or .zip to write. [default: the model's name]", show_default=False
-    ),
-]
-NameFlag = Annotated[str, typer.Option("--name", help="Name of a model of --calls.")]
-SeedFlag = Annotated[int, typer.Option("--seed", min=0, help="The same data and seed give the same model.")]
-EstimatorFlag = Annotated[
-    bool, typer.Option("--with-estimator", help="Add the scikit-learn estimator, for data scientists.")
-]
-BudgetFlag = Annotated[
-    float,
-    typer.Option(
-        "--false-alerts",
-        metavar="N",
-        min=0.0,
-        max=1000.0,
-        help="Early alerts that may be raised in 1,000 benign sessions of --calls; without --labels, of any kind.",
-    ),
-]
-ContaminationFlag = Annotated[
-    float | None,
-    typer.Option(
-        "--contamination",
-        metavar="SHARE",
-        min=0.0,
-        max=MOST_CONTAMINATION,
-        help="Without --labels: leave out at most this share of the sessions, those that look like hidden attacks. "
-        f"[default: {CONTAMINATION}]",
-        show_default=False,
-    ),
-]
-DescriptionFlag = Annotated[
-    str | None,
-    typer.Option(
-        "--description",
-        help=f"What the calls are, for the model's card. [default: {DESCRIPTIONS[True]}; or: {DESCRIPTIONS[False]}]",
-        show_default=False,
-    ),
-]
-LicenceFlag = Annotated[str, typer.Option("--licence", help="Licence of the calls, an SPDX expression.")]
 
 
 def train(  # noqa: PLR0913 -- one parameter per flag
@@ -113,6 +49,8 @@ def train(  # noqa: PLR0913 -- one parameter per flag
     recipe: RecipeFlag = None,
     calls: CallsFlag = None,
     labels: LabelsFlag = None,
+    topics: TopicsFlag = False,
+    label_weight: LabelWeightFlag = None,
     log_format: FormatFlag = "auto",
     out: OutFlag = None,
     name: NameFlag = "own-calls",
@@ -122,42 +60,95 @@ def train(  # noqa: PLR0913 -- one parameter per flag
     contamination: ContaminationFlag = None,
     description: DescriptionFlag = None,
     licence: LicenceFlag = "LicenseRef-not-published",
+    cache: CacheFlag = None,
+    no_cache: NoCacheFlag = False,
     config: ConfigFlag = None,
     assign: AssignFlag = None,
+    bootstrap: BootstrapFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Train a model bundle: from the public table (--recipe), or from call logs (--calls).
+    """Train a model bundle: from the public table (--recipe), call logs (--calls), or what workers judged (--topics).
 
     With --labels it learns from the attacks that they name. Without, from attacks that are woven into the calls,
-    of your API's own endpoints; figures of detection are then on woven attacks, and say so.
+    of your API's own endpoints; figures of detection are then on woven attacks, and say so. With --topics it learns
+    from labelled sessions, and takes others to be benign; those that a model alerted are left out until labelled.
 
     The bundle holds the model, its card and its plots. To use it, name it in the settings: model.bundle.
+
+    What each stage makes (vectors, split, fit, threshold, evaluate, bundle) is kept in a cache: the same run again
+    takes all from there, one with another --false-alerts all but the last three.
     """
-    if (recipe is None) == (not calls):
-        raise typer.BadParameter("give either --recipe access-behaviour, or --calls FILE")
-    if log_format not in FORMATS:
-        raise typer.BadParameter(f"no format {log_format!r}: choose one of {', '.join(FORMATS)}")
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise typer.BadParameter(f"--name {name}: use small letters, digits, dots, dashes and underscores, at most 64")
-    if contamination is not None and (recipe is not None or labels is not None):
-        raise typer.BadParameter("--contamination is for --calls without --labels")
+    unlabelled = bool(calls) and labels is None
+    wrong = {
+        "give one of --recipe access-behaviour, --calls FILE and --topics": [
+            recipe is not None,
+            bool(calls),
+            topics,
+        ].count(True)
+        != 1,
+        f"no format {log_format!r}: choose one of {', '.join(FORMATS)}": log_format not in FORMATS,
+        f"--name {name}: use small letters, digits, dots, dashes and underscores, at most 64": not re.fullmatch(
+            NAME_PATTERN, name
+        ),
+        "--labels is for --calls; with --topics labels are on the topic labels": labels is not None and not calls,
+        "--label-weight is for --topics": label_weight is not None and not topics,
+        "--contamination is for --calls without --labels": contamination is not None and not unlabelled,
+        "give either --cache DIR or --no-cache": no_cache and cache is not None,
+    }
+    for problem, there in wrong.items():
+        if there:
+            raise typer.BadParameter(problem)
     target = out or Path(name if recipe is None else recipe.value)
     check_place(target)
-    if recipe is not None:
-        made = from_table(seed, with_estimator=with_estimator)
-    else:
-        settings = settings_of(config, assign)
-        share = CONTAMINATION if contamination is None else contamination
-        about = description or DESCRIPTIONS[labels is not None]
-        inputs = Inputs(calls or [], log_format, labels, share, about, licence, settings)
-        made = from_calls(inputs, name, seed, false_alerts, with_estimator=with_estimator)
+    # scikit-learn takes a second to load: --help need not wait.
+    from stream.stages import Stages  # noqa: PLC0415 -- same
+    from stream.train import make_call_bundle, make_table_bundle  # noqa: PLC0415 -- same
+
+    with stage_bars() as bars:
+        stages = Stages(cache_of(cache, no_cache=no_cache), bars)
+        if recipe is not None:
+            made = make_table_bundle(seed, stages, with_estimator=with_estimator)
+        else:
+            settings = settings_of(config, assign, {"kafka.bootstrap_servers": bootstrap})
+            if calls:
+                source = logs_of(calls, log_format, labels, contamination, description, licence, settings)
+            else:
+                source = topics_of(label_weight, description, licence, settings)
+            options = call_options(name, seed, false_alerts, settings)
+            made = make_call_bundle(source, options, stages, with_estimator=with_estimator)
     write(made, target)
     if json:
-        from stream.train_report import summary  # noqa: PLC0415 -- scikit-learn takes a second to load
+        from stream.train_report import summary  # noqa: PLC0415 -- same
 
-        print_json(summary(made, target))
+        print_json({**summary(made, target), "stages": stages.cached})
     else:
-        show(made, target)
+        show(made, target, stages)
+
+
+def logs_of(  # noqa: PLR0913, PLR0917 -- values of flags
+    calls: list[Path],
+    log_format: str,
+    labels: Path | None,
+    contamination: float | None,
+    description: str | None,
+    licence: str,
+    settings: Settings,
+) -> "Source":
+    """Return call logs as a source."""
+    from stream.sources import CallLogs  # noqa: PLC0415 -- scikit-learn takes a second to load
+
+    share = CONTAMINATION if contamination is None else contamination
+    about = description or DESCRIPTIONS[labels is not None]
+    return CallLogs(calls, log_format, labels, share, about, licence, settings)
+
+
+def topics_of(label_weight: float | None, description: str | None, licence: str, settings: Settings) -> "Source":
+    """Return the topics of features and labels as a source."""
+    from scorer.feedback import LABEL_WEIGHT  # noqa: PLC0415 -- scikit-learn takes a second to load
+    from stream.feedback_topics import FeedbackTopics  # noqa: PLC0415 -- same
+
+    weight = LABEL_WEIGHT if label_weight is None else label_weight
+    return FeedbackTopics(settings, weight, description or TOPICS_DESCRIPTION, licence)
 
 
 def check_place(target: Path) -> None:
@@ -174,89 +165,31 @@ def check_place(target: Path) -> None:
         raise CommandError(f"{target} is not a model bundle", "name another place with --out", ExitCode.USAGE)
 
 
-class Inputs(NamedTuple):
-    """Call logs and what is known of them."""
-
-    calls: list[Path]
-    format: str
-    labels: Path | None
-    contamination: float
-    description: str
-    licence: str
-    settings: Settings
-
-
-def from_table(seed: int, *, with_estimator: bool) -> "Made":
-    """Train from the public table, with a bar."""
-    from stream.train import TABLE_STEPS, make_table_bundle  # noqa: PLC0415 -- scikit-learn takes a second to load
-
-    columns = (
-        TextColumn("measuring"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        task = progress.add_task("", total=TABLE_STEPS)
-
-        def advance(what: str) -> None:
-            progress.update(task, advance=1, description=what)
-
-        return make_table_bundle(seed, with_estimator=with_estimator, advance=advance)
-
-
-def from_calls(inputs: Inputs, name: str, seed: int, false_alerts: float, *, with_estimator: bool) -> "Made":
-    """Train from call logs.
+def cache_of(folder: Path | None, *, no_cache: bool) -> "StageCache | None":
+    """Return where stages are kept; None for nowhere.
 
     Raises:
-        CommandError: a file can't be read, or there are too few sessions to learn from.
+        CommandError: the folder can't be used.
     """
-    from scorer.call_recipe import CallOptions  # noqa: PLC0415 -- scikit-learn takes a second to load
-    from stream.train import make_call_bundle, source_of  # noqa: PLC0415 -- same
+    from stream.stage_cache import StageCache, default_cache  # noqa: PLC0415 -- scikit-learn takes a second to load
 
-    files = inputs.calls if inputs.labels is None else [*inputs.calls, inputs.labels]
-    source = source_of(files, inputs.description, inputs.licence)
-    own = inputs.settings.sessions
+    if no_cache:
+        return None
+    return default_cache() if folder is None else StageCache(folder)
+
+
+def call_options(name: str, seed: int, false_alerts: float, settings: Settings) -> "CallOptions":
+    """Return what the user decides of a model of calls."""
+    from scorer.call_recipe import CallOptions  # noqa: PLC0415 -- scikit-learn takes a second to load
+
+    own = settings.sessions
     limits = {"gap_s": own.gap_s, "quiet_s": own.quiet_s, "first_vector_calls": own.first_vector_calls}
-    options = CallOptions(
+    return CallOptions(
         name=name,
         seed=seed,
         false_alert_budget=false_alerts,
         session_limits={f"sessions.{limit}": value for limit, value in limits.items()},
     )
-    vectors, options = labelled_vectors(inputs, options)
-    with stderr.status(f"training on {len(vectors.values):,} vectors of {len(vectors.attacks):,} sessions"):
-        return make_call_bundle(vectors, options, source, with_estimator=with_estimator)
-
-
-def labelled_vectors(inputs: Inputs, options: "CallOptions") -> "tuple[LabelledVectors, CallOptions]":
-    """Read call logs and return the vectors of their sessions: labelled as given, or with attacks woven in.
-
-    The options come back with how the attacks were woven, where they were.
-
-    Raises:
-        CommandError: a file can't be read, or holds no session.
-    """
-    from stream.replay import replay_vectors  # noqa: PLC0415 -- scikit-learn takes a second to load
-    from stream.train import labelled, labels_of  # noqa: PLC0415 -- same
-    from stream.unlabelled import weave_into  # noqa: PLC0415 -- same
-    from stream.weaving import read_calls  # noqa: PLC0415 -- same
-
-    known = [] if inputs.labels is None else labels_of(inputs.labels)
-    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        task = progress.add_task("", total=sum(path.stat().st_size for path in inputs.calls))
-
-        def advance(read: int) -> None:
-            progress.advance(task, read)
-
-        if inputs.labels is not None:
-            return labelled(replay_vectors(inputs.calls, inputs.settings, inputs.format, advance), known), options
-        calls = read_calls(inputs.calls, inputs.settings, inputs.format, advance)
-    with stderr.status(f"weaving attacks into {len(calls):,} calls"):
-        made = weave_into(calls, inputs.settings, options, inputs.contamination)
-    return made.vectors, structs.replace(options, weaving=made.weaving)
 
 
 def write(made: "Made", target: Path) -> None:
@@ -274,16 +207,33 @@ def write(made: "Made", target: Path) -> None:
         raise CommandError(str(error), "name another place with --out") from error
 
 
-def show(made: "Made", target: Path) -> None:
-    """Print what was made and how good it is."""
-    from stream.train_report import tables  # noqa: PLC0415 -- scikit-learn takes a second to load
+def show(made: "Made", target: Path, stages: "Stages") -> None:
+    """Print what was made, how good it is, and which stages had been made before."""
+    from stream.train_report import kept, tables  # noqa: PLC0415 -- scikit-learn takes a second to load
 
     manifest = made.bundle.manifest
+    if made.feedback is not None:
+        stdout.print(f"sessions    {kept(made.feedback)}", highlight=False, soft_wrap=True)
     for table in tables(made.report):
         stdout.print(table, "")
     early, closing = manifest.thresholds["open"], manifest.thresholds["closed"]
     stdout.print(f"thresholds  {early:.3f} while a session is open, {closing:.3f} at its end")
     stdout.print(f"trained on  {escape(manifest.trained_on)}", highlight=False)
+    stdout.print(f"stages      {escape(told(stages))}", highlight=False, soft_wrap=True)
     where = escape(str(target))
     stdout.print(f"bundle      [bold]{manifest.uid}[/] in {where}; MODEL_CARD.md has the details", highlight=False)
     stdout.print(f"use it      gatewatch run --set model.bundle={where}", highlight=False, soft_wrap=True)
+
+
+def told(stages: "Stages") -> str:
+    """Say which stages were made and which were taken from the cache."""
+    made = [stage for stage, cached in stages.cached.items() if not cached]
+    taken = [stage for stage, cached in stages.cached.items() if cached]
+    parts = [f"made: {', '.join(made)}"] if made else []
+    if taken:
+        parts.append(f"from the cache: {', '.join(taken)}")
+    if stages.kept is None:
+        parts.append("nothing was kept")
+    elif stages.kept.complaint:
+        parts.append(f"not all was kept: {stages.kept.complaint}")
+    return "; ".join(parts)

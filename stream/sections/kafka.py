@@ -109,7 +109,7 @@ class InputSettings(Section):
     )
 
 
-OWN_TOPICS = ("api_calls", "features", "anomalies", "dead_letters", "state", "degrees", "models")
+OWN_TOPICS = ("api_calls", "features", "anomalies", "dead_letters", "state", "degrees", "models", "labels")
 
 
 class TopicsSettings(Section):
@@ -151,6 +151,12 @@ class TopicsSettings(Section):
         "is there already with it.",
         ge=1_048_576,
         le=67_108_864,
+    )
+    labels: str = setting(
+        "labels",
+        "topic",
+        "What people found sessions to be, the latest of each; compacted. Written by them, read by gatewatch train.",
+        pattern=TOPIC_NAME,
     )
     partitions: int = setting(
         4,
@@ -209,7 +215,7 @@ class TopicsSettings(Section):
 
     @property
     def own(self) -> set[str]:
-        """Names of the topics that gatewatch writes."""
+        """Names of the topics that are gatewatch's alone: no input may be one of them."""
         return {getattr(self, name) for name in OWN_TOPICS}
 
 

@@ -54,6 +54,7 @@ def settings_for(bootstrap: str, name: str, guarantee: str, **more: object) -> S
         "kafka.group_prefix": name,
         "topics.state": f"state-{name}",
         "topics.degrees": f"degrees-{name}",
+        "topics.labels": f"labels-{name}",
         "delivery.guarantee": guarantee,
         "model.bundle": "demo",
         "log.level": "warning",

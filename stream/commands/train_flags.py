@@ -1,0 +1,127 @@
+"""Flags of ``gatewatch train``."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream.adapters import FORMATS
+
+NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
+"""Names that a manifest may hold."""
+CONTAMINATION, MOST_CONTAMINATION = 0.01, 0.1
+"""Share of unlabelled sessions that is taken to be hidden attacks unless told otherwise, and at most."""
+DESCRIPTIONS = {True: "Call logs with labelled attacks.", False: "Call logs without labels."}
+"""What calls with and without labels are called unless told otherwise."""
+TOPICS_DESCRIPTION = "Sessions of live traffic, some of them labelled."
+"""What the sessions of --topics are called unless told otherwise."""
+
+
+class RecipeName(StrEnum):
+    """Recipes that need no files."""
+
+    ACCESS_BEHAVIOUR = "access-behaviour"
+
+
+RecipeFlag = Annotated[
+    RecipeName | None,
+    typer.Option("--recipe", help="Train from the public table that ships with gatewatch.", show_default=False),
+]
+CallsFlag = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--calls",
+        metavar="FILE",
+        help="Train from this gateway log; may be repeated, the oldest first.",
+        show_default=False,
+        exists=True,
+        dir_okay=False,
+    ),
+]
+TopicsFlag = Annotated[
+    bool,
+    typer.Option(
+        "--topics",
+        help="Train from Kafka: the sessions on the topic features, and what people said of some on the topic labels.",
+    ),
+]
+LabelWeightFlag = Annotated[
+    float | None,
+    typer.Option(
+        "--label-weight",
+        metavar="N",
+        min=0.001,
+        max=1000.0,
+        help="With --topics: what a labelled session counts, beside 1 for one that is not. [default: 5]",
+        show_default=False,
+    ),
+]
+LabelsFlag = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE",
+        help='Known attacks in the calls, a line each: {"client": …, "attack": …, "start": ms, "end": ms}. '
+        "Without it attacks are woven into the calls.",
+        show_default=False,
+        exists=True,
+        dir_okay=False,
+    ),
+]
+FormatFlag = Annotated[str, typer.Option("--format", "-f", metavar="|".join(FORMATS), help="Log format of --calls.")]
+OutFlag = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="DIR", help="Folder or .zip to write. [default: the model's name]", show_default=False
+    ),
+]
+NameFlag = Annotated[str, typer.Option("--name", help="Name of a model of --calls or --topics.")]
+SeedFlag = Annotated[int, typer.Option("--seed", min=0, help="The same data and seed give the same model.")]
+EstimatorFlag = Annotated[
+    bool, typer.Option("--with-estimator", help="Add the scikit-learn estimator, for data scientists.")
+]
+BudgetFlag = Annotated[
+    float,
+    typer.Option(
+        "--false-alerts",
+        metavar="N",
+        min=0.0,
+        max=1000.0,
+        help="Early alerts that may be raised in 1,000 benign sessions; with --calls without --labels, of any kind.",
+    ),
+]
+ContaminationFlag = Annotated[
+    float | None,
+    typer.Option(
+        "--contamination",
+        metavar="SHARE",
+        min=0.0,
+        max=MOST_CONTAMINATION,
+        help="Without --labels: leave out at most this share of the sessions, those that look like hidden attacks. "
+        f"[default: {CONTAMINATION}]",
+        show_default=False,
+    ),
+]
+DescriptionFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--description",
+        help="What the calls are, for the model's card. [default: that they are logs or live traffic, and what is "
+        "labelled of them]",
+        show_default=False,
+    ),
+]
+LicenceFlag = Annotated[str, typer.Option("--licence", help="Licence of the calls, an SPDX expression.")]
+CacheFlag = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        help="Folder of your own in which what each stage makes is kept, so that a repeated or interrupted run redoes "
+        "only what changed. [default: ~/.cache/gatewatch/train]",
+        show_default=False,
+        file_okay=False,
+    ),
+]
+NoCacheFlag = Annotated[bool, typer.Option("--no-cache", help="Make every stage anew and keep nothing.")]
