@@ -6,9 +6,10 @@ import msgspec
 import numpy as np
 
 from scorer.bootstrap import Estimate, Ranked, ranked, share_by_client
-from scorer.call_evaluation import Judged, Share
 from scorer.examples import Indices, Labels, Scores, greatest
+from scorer.judged import Judged, Share
 from scorer.labelling import LabelledVectors
+from scorer.recording import Recording
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -157,6 +158,12 @@ class Alerting:
             calls=np.quantile(calls, QUANTILES).tolist() if len(calls) else [],
             seconds=np.quantile(seconds, QUANTILES).tolist() if len(seconds) else [],
         )
+
+
+def model_scores(recording: Recording) -> Scored:
+    """Return the model's scores of the vectors that count."""
+    rows = np.flatnonzero(recording.ready)
+    return Scored(recording.vector_moments(), rows, recording.scores[rows])
 
 
 def ranking_of(scored: Scored, seed: int) -> Ranked:

@@ -3,8 +3,8 @@
 import numpy as np
 
 from scorer import detector_plots, plots
-from scorer.comparison import MODEL, model_scores
-from scorer.detection import Alerting
+from scorer.comparison import MODEL
+from scorer.detection import Alerting, model_scores
 from scorer.detector_report import DetectorReport, complete
 from scorer.recording import Recording
 

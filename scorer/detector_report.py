@@ -7,11 +7,11 @@ import msgspec
 import numpy as np
 
 from scorer.bootstrap import Ranked
-from scorer.call_evaluation import Share
-from scorer.comparison import Comparison, compare, model_scores
-from scorer.detection import Alerting, Detected, Proportion, ranking_of
+from scorer.comparison import Comparison, compare
+from scorer.detection import Alerting, Detected, Proportion, model_scores, ranking_of
 from scorer.evaluation import CALIBRATION_BINS, CalibrationBin, calibration, calibration_error
 from scorer.examples import Labels
+from scorer.judged import Share
 from scorer.manifest import Manifest
 from scorer.plots import Run
 from scorer.recording import Recording

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from featurizer.features import ACCESS_BEHAVIOUR_V1
-from scorer.call_evaluation import CallReport, Share, evaluate_calls
+from scorer.call_evaluation import CallReport, evaluate_calls
 from scorer.call_recipe import (
     COPIES,
     VARIATION,
@@ -21,6 +21,7 @@ from scorer.call_recipe import (
 )
 from scorer.examples import Scores
 from scorer.holdout import hold_out
+from scorer.judged import Share
 from scorer.labelling import AttackLabel, LabelledVectors, label_vectors, read_labels
 from scorer.manifest import DataSource
 from scorer.training import Recipe, Trained

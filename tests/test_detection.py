@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scorer.comparison import BY_BUDGET, MODEL, compare, halves, model_scores
-from scorer.detection import Alerting, Scored, ranking_of
+from scorer.comparison import BY_BUDGET, MODEL, compare, halves
+from scorer.detection import Alerting, Scored, model_scores, ranking_of
 from scorer.detector_report import complete, drifted, measure
 from scorer.manifest import DataSource, Manifest
 from scorer.recording import Recording
