@@ -74,6 +74,21 @@ def share_by_client(hits: Labels, client: Indices, seed: int) -> Estimate:
     return Estimate(float(value[0]), float(low[0]), float(high[0]))
 
 
+def rate_by_client(counts: NDArray[np.intp], client: Indices, units: float, seed: int) -> Estimate:
+    """Return the sum of a count over sessions, by so many units of time, with its interval; NaN without sessions.
+
+    Args:
+        counts: one entry a session.
+        client: number of each session's client.
+        units: what the sum is divided by: the time in which the sessions were counted.
+        seed: of the resampling.
+    """
+    if not len(counts):
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    value, low, high = by_client(lambda weights: np.array([weights @ counts / units]), client, seed)
+    return Estimate(float(value[0]), float(low[0]), float(high[0]))
+
+
 class Ranking:
     """How well scores put attacked sessions before benign ones, for any weights of the sessions.
 

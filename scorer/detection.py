@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from scorer.bootstrap import Estimate, Ranked, ranked, share_by_client
+from scorer.bootstrap import Estimate, Ranked, ranked, rate_by_client, share_by_client
 from scorer.examples import Indices, Labels, Scores, greatest
 from scorer.judged import Judged, Share
 from scorer.labelling import LabelledVectors
@@ -158,6 +158,20 @@ class Alerting:
             calls=np.quantile(calls, QUANTILES).tolist() if len(calls) else [],
             seconds=np.quantile(seconds, QUANTILES).tolist() if len(seconds) else [],
         )
+
+
+def alerts_a_day(recording: Recording, raised: Indices, among: Labels, seed: int) -> Estimate:
+    """Return the alerts raised on some of the sessions judged, by days of traffic, with the interval by client.
+
+    Args:
+        recording: the sessions.
+        raised: session of each alert.
+        among: the sessions to count, shape (sessions,).
+        seed: of the bootstrap.
+    """
+    counted = among & recording.judged
+    counts = np.bincount(raised, minlength=len(counted))[counted]
+    return rate_by_client(counts, recording.vectors.client[counted], recording.days, seed)
 
 
 def model_scores(recording: Recording) -> Scored:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from scorer.bootstrap import Estimate
 from scorer.comparison import BY_BUDGET, MODEL, Compared, Comparison
 from scorer.detection import KindFound, Proportion
-from scorer.detector_report import DetectorReport, Drifted
+from scorer.detector_report import DetectorReport, Drifted, Raised
 from scorer.markup import cards, document, folded, images, items, note, section, table
 
 CAPTIONS = {
@@ -73,7 +73,7 @@ def _figures(report: DetectorReport) -> str:
     made = [
         (f"{100 * found.value:.0f} %", f"of attacks found ({_bounds(found, 100)})"),
         (f"{1000 * benign.value:.1f}", f"of 1,000 benign sessions alert ({_bounds(benign, 1000, 1)})"),
-        (f"{raised.false_per_day:,.0f}", f"false alerts a day of this traffic ({raised.false:,} in the log)"),
+        (f"{raised.false_per_day.value:,.0f}", f"false alerts a day of this traffic ({_per_day(raised)})"),
     ]
     if calls:
         made.append(
@@ -208,6 +208,11 @@ def _estimate(value: Estimate) -> str:
 
 def _bounds(value: Estimate | Proportion, times: float, digits: int = 0) -> str:
     return f"{times * value.low:.{digits}f} to {times * value.high:.{digits}f}"
+
+
+def _per_day(raised: Raised) -> str:
+    rate = raised.false_per_day
+    return f"{rate.low:,.0f} to {rate.high:,.0f}; {raised.false:,} in the log"
 
 
 def _seconds(value: float) -> str:

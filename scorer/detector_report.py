@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from scorer.bootstrap import Ranked
+from scorer.bootstrap import Estimate, Ranked
 from scorer.comparison import Comparison, compare
-from scorer.detection import Alerting, Detected, Proportion, model_scores, ranking_of
+from scorer.detection import Alerting, Detected, Proportion, alerts_a_day, model_scores, ranking_of
 from scorer.evaluation import CALIBRATION_BINS, CalibrationBin, calibration, calibration_error
 from scorer.examples import Labels
 from scorer.judged import Share
@@ -52,12 +52,12 @@ class Raised(msgspec.Struct, frozen=True):
     Attributes:
         false: alerts on benign sessions.
         true: alerts on attacked sessions.
-        false_per_day: false ones by days of traffic.
+        false_per_day: false ones by days of traffic, with an interval by client.
     """
 
     false: int
     true: int
-    false_per_day: float
+    false_per_day: Estimate
 
 
 class Calibration(msgspec.Struct, frozen=True):
@@ -189,7 +189,7 @@ def measure(  # noqa: PLR0913 -- what a report is made of, each named at the cal
         ),
         detected=detected,
         ranked=ranking_of(scored, seed),
-        raised=Raised(false, len(recording.raised) - false, false / recording.days),
+        raised=Raised(false, len(recording.raised) - false, alerts_a_day(recording, recording.raised, ~attacked, seed)),
         calibration=Calibration(calibration_error(labels, scores), calibration(labels, scores, CALIBRATION_BINS)),
         sweep=sweep(labels, scores, SWEEP_STEPS),
         comparison=comparison,

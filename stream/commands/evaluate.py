@@ -149,4 +149,6 @@ def show(report: "DetectorReport", page: Path) -> None:
     share = f"{100 * found.value:.0f} % ({100 * found.low:.0f} to {100 * found.high:.0f})"
     rate = f"{1000 * benign.value:.1f} ({1000 * benign.low:.1f} to {1000 * benign.high:.1f})"
     stdout.print(f"{share} of attacks found, {rate} of 1,000 benign sessions alert", highlight=False)
+    day = report.raised.false_per_day
+    stdout.print(f"{day.value:,.0f} ({day.low:,.0f} to {day.high:,.0f}) false alerts a day of this traffic", highlight=False)
     stdout.print(f"report      {escape(str(page))}", highlight=False, soft_wrap=True)
