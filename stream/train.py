@@ -20,7 +20,7 @@ from scorer.bundle import ModelBundle
 from scorer.call_evaluation import CallReport, evaluate_calls
 from scorer.call_recipe import CallOptions, check_size, ready, train_on_calls
 from scorer.evaluation import ORIGINAL_SPLITS, OUTER_FOLDS, SEEDS, Evaluate, Fold, Runner, Split
-from scorer.labelling import AttackLabel, LabelledVectors, label_vectors, read_labels
+from scorer.labelling import AttackLabel, LabelledVectors, label_vectors
 from scorer.manifest import DataSource
 from scorer.table_recipe import FEATURE_SETS, TableReport, evaluate_table, train_on_table
 from scorer.training import Trained
@@ -117,21 +117,6 @@ def labelled(vectors: Iterable[FeatureVector], labels: Sequence[AttackLabel]) ->
         return label_vectors(vectors, labels, ACCESS_BEHAVIOUR_V1)
     except ValueError as error:
         raise CommandError(f"--calls: {error}", "gatewatch replay shows what is wrong with the lines") from error
-
-
-def labels_of(path: Path) -> list[AttackLabel]:
-    """Read a labels file.
-
-    Raises:
-        CommandError: it can't be read, or a line is no label.
-    """
-    try:
-        return read_labels(path.read_bytes())
-    except OSError as error:
-        raise CommandError(f"--labels {path}: {error.strerror}", exit_code=ExitCode.USAGE) from error
-    except ValueError as error:
-        hint = 'one JSON object a line: {"client": …, "attack": …, "start": ms, "end": ms}'
-        raise CommandError(f"--labels {path}: {error}", hint, ExitCode.USAGE) from error
 
 
 def source_of(files: Sequence[Path], description: str, licence: str) -> DataSource:

@@ -72,6 +72,7 @@ def make_recording(*sessions: Made, threshold: float = 0.5) -> Recording:
             unmatched=(),
         ),
         scores=scores,
+        complete=closed.astype(bool),
         alerting=scores >= threshold,
         ready=np.ones(len(session), dtype=bool),
         clock=clock,

@@ -80,7 +80,7 @@ def evaluate(  # noqa: PLR0913 -- one parameter per flag
     model = assembly.model_bundle(settings)
     # Matplotlib and scikit-learn take a second to load: --help need not wait.
     from stream import evaluate as work  # noqa: PLC0415 -- same
-    from stream.train import labels_of  # noqa: PLC0415 -- same
+    from stream.labels import labels_of  # noqa: PLC0415 -- same
 
     check_place(out, {work.REPORT, work.PAGE})
     log = work.LabelledLog(calls, log_format, labels_of(labels), settings)
@@ -150,5 +150,6 @@ def show(report: "DetectorReport", page: Path) -> None:
     rate = f"{1000 * benign.value:.1f} ({1000 * benign.low:.1f} to {1000 * benign.high:.1f})"
     stdout.print(f"{share} of attacks found, {rate} of 1,000 benign sessions alert", highlight=False)
     day = report.raised.false_per_day
-    stdout.print(f"{day.value:,.0f} ({day.low:,.0f} to {day.high:,.0f}) false alerts a day of this traffic", highlight=False)
+    daily = f"{day.value:,.0f} ({day.low:,.0f} to {day.high:,.0f})"
+    stdout.print(f"{daily} false alerts a day of this traffic", highlight=False)
     stdout.print(f"report      {escape(str(page))}", highlight=False, soft_wrap=True)

@@ -238,8 +238,9 @@ def labelled_vectors(inputs: Inputs, options: "CallOptions") -> "tuple[LabelledV
     Raises:
         CommandError: a file can't be read, or holds no session.
     """
+    from stream.labels import labels_of  # noqa: PLC0415 -- loads numpy: --help need not wait
     from stream.replay import replay_vectors  # noqa: PLC0415 -- scikit-learn takes a second to load
-    from stream.train import labelled, labels_of  # noqa: PLC0415 -- same
+    from stream.train import labelled  # noqa: PLC0415 -- same
     from stream.unlabelled import weave_into  # noqa: PLC0415 -- same
     from stream.weaving import read_calls  # noqa: PLC0415 -- same
 
