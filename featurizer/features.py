@@ -22,6 +22,23 @@ from numpy.typing import NDArray
 MISSING = math.nan
 
 
+class Group(StrEnum):
+    """What features tell together; an alert gives one reason a group."""
+
+    SHAPE = "shape"
+    """How large and how dense the session's graph is."""
+    ENTRIES = "entries"
+    """How unevenly its endpoints are entered."""
+    SOURCES = "sources"
+    """How rare the endpoints are that it left."""
+    DESTINATIONS = "destinations"
+    """How rare the endpoints are that it went to."""
+    MIX = "mix"
+    """Whether common and rare endpoints are together in it."""
+    BALANCE = "balance"
+    """How common the endpoints it left are beside those it went to."""
+
+
 class Feature(msgspec.Struct, frozen=True):
     """One feature.
 
@@ -29,14 +46,18 @@ class Feature(msgspec.Struct, frozen=True):
         name: as in tables and models.
         unit: of its values.
         meaning: in words that fit a sentence about a client, for alerts.
+        group: what it tells together with others.
         of_traffic: read from the global degree tables: the same session has another value when the mix of traffic
             changes.
+        whole: a count, which only whole numbers can be.
     """
 
     name: str
     unit: str
     meaning: str
+    group: Group
     of_traffic: bool = False
+    whole: bool = False
 
 
 class FeatureSchema(msgspec.Struct, frozen=True):
@@ -67,47 +88,76 @@ SHARE_OF_EDGES = "share of edges"
 """Unit of a global degree divided by the edges of all sessions."""
 
 
-def _of_traffic(name: str, meaning: str) -> Feature:
+def _of_traffic(name: str, meaning: str, group: Group) -> Feature:
     unit = SHARE_OF_EDGES if name.endswith("_share") else "1"
-    return Feature(name, unit, meaning, of_traffic=True)
+    return Feature(name, unit, meaning, group, of_traffic=True)
 
 
 ACCESS_BEHAVIOUR_V1 = FeatureSchema(
     name="access-behaviour",
     version=1,
     features=(
-        Feature("n_connections", "edges", "distinct transitions between endpoints"),
-        Feature("n_apis", "endpoints", "distinct endpoints called"),
-        Feature("edges_per_api", "edges per endpoint", "distinct transitions per endpoint"),
-        Feature("density", "1", "share of the possible transitions between its endpoints that it made"),
-        Feature("std_local_dest_degrees", "edges", "how much its endpoints differ in the ways it came to them"),
+        Feature("n_connections", "edges", "distinct transitions between endpoints", Group.SHAPE, whole=True),
+        Feature("n_apis", "endpoints", "distinct endpoints called", Group.SHAPE, whole=True),
+        Feature("edges_per_api", "edges per endpoint", "distinct transitions per endpoint", Group.SHAPE),
+        Feature("density", "1", "share of the possible transitions between its endpoints that it made", Group.SHAPE),
+        Feature(
+            "std_local_dest_degrees",
+            "edges",
+            "how much its endpoints differ in the ways it came to them",
+            Group.ENTRIES,
+        ),
         Feature(
             "std_local_dest_degrees_per_edges_per_api",
             "endpoints",
             "how much its endpoints differ in the ways it came to them, for as many as it used",
+            Group.ENTRIES,
         ),
-        _of_traffic("avg_by_max_source_degrees", "how common the endpoints it left are, beside the commonest of them"),
-        _of_traffic("min_by_avg_source_degrees", "how common the rarest endpoint it left is, beside their average"),
-        _of_traffic("min_by_max_source_degrees", "how common the rarest endpoint it left is, beside the commonest"),
-        _of_traffic("avg_by_max_dest_degrees", "how common the endpoints it went to are, beside the commonest of them"),
-        _of_traffic("min_by_avg_dest_degrees", "how common the rarest endpoint it went to is, beside their average"),
-        _of_traffic("min_by_max_dest_degrees", "how common the rarest endpoint it went to is, beside the commonest"),
-        _of_traffic("std_by_avg_dest_degrees", "how much the endpoints it went to differ in being common"),
-        _of_traffic("avg_source_by_avg_dest_degrees", "how common the endpoints it left are, beside those it went to"),
+        _of_traffic(
+            "avg_by_max_source_degrees", "how common the endpoints it left are, beside the commonest of them", Group.MIX
+        ),
+        _of_traffic(
+            "min_by_avg_source_degrees", "how common the rarest endpoint it left is, beside their average", Group.MIX
+        ),
+        _of_traffic(
+            "min_by_max_source_degrees", "how common the rarest endpoint it left is, beside the commonest", Group.MIX
+        ),
+        _of_traffic(
+            "avg_by_max_dest_degrees",
+            "how common the endpoints it went to are, beside the commonest of them",
+            Group.MIX,
+        ),
+        _of_traffic(
+            "min_by_avg_dest_degrees", "how common the rarest endpoint it went to is, beside their average", Group.MIX
+        ),
+        _of_traffic(
+            "min_by_max_dest_degrees", "how common the rarest endpoint it went to is, beside the commonest", Group.MIX
+        ),
+        _of_traffic("std_by_avg_dest_degrees", "how much the endpoints it went to differ in being common", Group.MIX),
+        _of_traffic(
+            "avg_source_by_avg_dest_degrees",
+            "how common the endpoints it left are, beside those it went to",
+            Group.BALANCE,
+        ),
         _of_traffic(
             "max_source_by_max_dest_degrees",
             "how common the commonest endpoint it left is, beside the commonest it went to",
+            Group.BALANCE,
         ),
         _of_traffic(
-            "min_source_by_min_dest_degrees", "how common the rarest endpoint it left is, beside the rarest it went to"
+            "min_source_by_min_dest_degrees",
+            "how common the rarest endpoint it left is, beside the rarest it went to",
+            Group.BALANCE,
         ),
-        _of_traffic("avg_source_share", "how common the endpoints it left are, on average"),
-        _of_traffic("min_source_share", "how common the rarest endpoint it left is"),
-        _of_traffic("max_source_share", "how common the commonest endpoint it left is"),
-        _of_traffic("avg_dest_share", "how common the endpoints it went to are, on average"),
-        _of_traffic("std_dest_share", "how much the endpoints it went to differ in being common, beside all traffic"),
-        _of_traffic("min_dest_share", "how common the rarest endpoint it went to is"),
-        _of_traffic("max_dest_share", "how common the commonest endpoint it went to is"),
+        _of_traffic("avg_source_share", "how common the endpoints it left are, on average", Group.SOURCES),
+        _of_traffic("min_source_share", "how common the rarest endpoint it left is", Group.SOURCES),
+        _of_traffic("max_source_share", "how common the commonest endpoint it left is", Group.SOURCES),
+        _of_traffic("avg_dest_share", "how common the endpoints it went to are, on average", Group.DESTINATIONS),
+        _of_traffic(
+            "std_dest_share", "how much the endpoints it went to differ in being common, beside all traffic", Group.MIX
+        ),
+        _of_traffic("min_dest_share", "how common the rarest endpoint it went to is", Group.DESTINATIONS),
+        _of_traffic("max_dest_share", "how common the commonest endpoint it went to is", Group.DESTINATIONS),
     ),
 )
 """What the public access-behaviour table can carry, free of scale.
