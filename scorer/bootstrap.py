@@ -110,6 +110,13 @@ class Ranking:
         false = np.cumsum(np.where(self._attacked, 0.0, ranked))[self._last_of_ties]
         return found, false
 
+    def average_precision(self, weights: Weights) -> float:
+        """Return the first of the figures; NaN where no attacked or no benign session has weight."""
+        found, false = self.counts(weights)
+        if not len(found) or not found[-1] or not false[-1]:
+            return float("nan")
+        return float((np.diff(found, prepend=0.0) * _precision(found, false)).sum() / found[-1])
+
     def figures(self, weights: Weights) -> Weights:
         """Return average precision, area under the ROC curve, precision at RECALLS, recall at FALSE_SHARES; or NaN.
 
@@ -120,9 +127,7 @@ class Ranking:
         found, false = self.counts(weights)
         if not len(found) or not found[-1] or not false[-1]:
             return np.full(2 + len(RECALLS) + len(FALSE_SHARES), np.nan)
-        recall, false_share = found / found[-1], false / false[-1]
-        flagged = found + false
-        precision = np.divide(found, flagged, out=np.ones_like(found), where=flagged > 0)
+        recall, false_share, precision = found / found[-1], false / false[-1], _precision(found, false)
         steps = np.diff(recall, prepend=0.0)
         area = np.trapezoid(np.append(0.0, recall), np.append(0.0, false_share))
         reached = np.searchsorted(recall, RECALLS - 1e-12)
@@ -134,6 +139,11 @@ class Ranking:
                 np.append(0.0, recall)[within],
             ]
         )
+
+
+def _precision(found: Weights, false: Weights) -> Weights:
+    flagged = found + false
+    return np.divide(found, flagged, out=np.ones_like(found), where=flagged > 0)
 
 
 class Curve(msgspec.Struct, frozen=True):

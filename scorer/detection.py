@@ -43,6 +43,13 @@ class Scored:
         found = greatest(self.scores[counts], session[counts], len(self.moments.attacks), -np.inf)
         return np.where(np.isinf(found), np.nan, found)
 
+    def ranking(self) -> tuple[Indices, Scores]:
+        """Return the sessions judged, and the scores to rank them by; attacks never judged once hostile rank last."""
+        judged = np.unique(self.moments.session[self.rows])
+        greatest = self.greatest()[judged]
+        lowest = greatest[~np.isnan(greatest)].min(initial=0.0)
+        return judged, np.where(np.isnan(greatest), lowest - 1, greatest)
+
 
 class Proportion(msgspec.Struct, frozen=True):
     """A share of sessions with its interval of 95 % (Wilson)."""
@@ -114,7 +121,12 @@ class Alerting:
     @property
     def found(self) -> Share:
         """Attacked sessions found."""
-        return self._judged.share(self._judged.first >= 0, self._scored.moments.attacked)
+        return self._judged.share(self.finds, self._scored.moments.attacked)
+
+    @property
+    def finds(self) -> Labels:
+        """Which sessions it finds an attack in, shape (sessions,)."""
+        return self._judged.first >= 0
 
     @property
     def false_alerts(self) -> Share:
@@ -130,7 +142,7 @@ class Alerting:
         return Detected(
             overall=self._kind("all", attacked),
             kinds=[self._kind(kind, kinds == kind) for kind in there],
-            found_by_client=share_by_client((judged.first >= 0)[hostile], moments.client[hostile], seed),
+            found_by_client=share_by_client(self.finds[hostile], moments.client[hostile], seed),
             false_alerts=share_by_client(judged.any_alert[benign], moments.client[benign], seed),
             false_alert_sessions=Proportion.of_share(self.false_alerts),
             premature=Proportion.of_share(judged.share(judged.premature, attacked)),
@@ -182,8 +194,5 @@ def model_scores(recording: Recording) -> Scored:
 
 def ranking_of(scored: Scored, seed: int) -> Ranked:
     """Return how well the sessions' greatest scores put attacked ones first; attacks never judged rank last."""
-    judged = np.unique(scored.moments.session[scored.rows])
-    greatest = scored.greatest()[judged]
-    lowest = greatest[~np.isnan(greatest)].min(initial=0.0)
-    scores = np.where(np.isnan(greatest), lowest - 1, greatest)
+    judged, scores = scored.ranking()
     return ranked(scored.moments.attacked[judged], scores, scored.moments.client[judged], seed)

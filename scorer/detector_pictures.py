@@ -42,6 +42,10 @@ def pictures(report: DetectorReport, recording: Recording) -> dict[str, bytes]:
             "benign sessions with an alert, in 1,000",
             per=1000,
         )
+    if report.ablation is not None:
+        made["ablation"] = detector_plots.losses(
+            [(loss.group, loss.found, loss.average_precision) for loss in report.ablation.losses]
+        )
     return made
 
 

@@ -18,9 +18,12 @@ def test_areas_are_those_of_scikit_learn_for_any_weights_and_ties(rows: list[tup
 
     figures = Ranking(attacked, scores / 5).figures(weights.astype(np.float64))
 
+    alone = Ranking(attacked, scores / 5).average_precision(weights.astype(np.float64))
     if min(present) == 0:
         assert np.isnan(figures).all()
+        assert np.isnan(alone)
         return
+    assert alone == pytest.approx(figures[0])
     assert figures[0] == pytest.approx(average_precision_score(attacked, scores, sample_weight=weights))
     assert figures[1] == pytest.approx(roc_auc_score(attacked, scores, sample_weight=weights))
 
