@@ -144,10 +144,10 @@ class _Outcome:
 
 def _rescored(recording: Recording, scorer: Scorer, group: Group, donated: Indices) -> Recording:
     """Return the recording with the scores that its vectors get with a group's columns of other vectors."""
-    columns = [number for number, own in enumerate(scorer.schema.features) if own.group is group]
+    columns = np.array([own.group is group for own in scorer.schema.features])
     rows = np.flatnonzero(recording.ready)
     values = recording.vectors.values[rows]
-    values[:, columns] = recording.vectors.values[np.ix_(donated, columns)]
+    values[:, columns] = recording.vectors.values[donated][:, columns]
     scores = recording.scores.copy()
     scores[rows] = scorer.score(values)
     return replace(recording, scores=scores)

@@ -90,10 +90,10 @@ def losses(rows: Sequence[tuple[str, Estimate, Estimate]]) -> bytes:
     panels: Sequence[Axes] = figure.subplots(1, 2, sharey=True)
     places = np.arange(len(rows))[::-1]
     labels = ("attacks no longer found, percentage points", "average precision lost")
-    for axes, label, side, per in zip(panels, labels, (1, 2), (100, 1), strict=True):
+    sides = ([row[1] for row in rows], [row[2] for row in rows])
+    for axes, label, side, per in zip(panels, labels, sides, (100, 1), strict=True):
         axes.axvline(0, color=NEUTRAL, linewidth=1)
-        for place, row in zip(places, rows, strict=True):
-            loss: Estimate = row[side]
+        for place, loss in zip(places, side, strict=True):
             axes.plot([per * loss.low, per * loss.high], [place, place], color=BENIGN, linewidth=2, alpha=0.6)
             axes.plot(per * loss.value, place, "o", color=BENIGN, markersize=6)
         axes.set(xlabel=label, ylim=(-0.6, len(rows) - 0.4))

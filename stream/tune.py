@@ -113,7 +113,7 @@ def tune(  # noqa: PLR0913 -- what the command is given, each named at the call
             advance("with thresholds chosen")
             return _tuning(log, _record(log, bundle, progress, thresholds), seed)
 
-        chosen, tuning = _settled(tuning, budget, replayed)
+        chosen, tuning = settled(tuning, budget, replayed)
     judged, attacked = recording.judged, recording.vectors.attacked
     return Tuned(
         model=bundle.uid,
@@ -130,7 +130,7 @@ def tune(  # noqa: PLR0913 -- what the command is given, each named at the call
     )
 
 
-def _settled(tuning: Tuning, budget: Budget, replayed: Callable[[Thresholds], Tuning]) -> tuple[Thresholds, Tuning]:
+def settled(tuning: Tuning, budget: Budget, replayed: Callable[[Thresholds], Tuning]) -> tuple[Thresholds, Tuning]:
     """Return thresholds that keep a budget in a replay with them, and that replay; if none does, the last tried."""
     thresholds = tuning.chosen(budget)
     found = thresholds, replayed(thresholds)

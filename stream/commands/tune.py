@@ -89,7 +89,7 @@ def tune(  # noqa: PLR0913 -- one parameter per flag
 ) -> None:
     """Show what thresholds cost in alerts on call logs, and choose those that keep a budget of alerts.
 
-    The logs are replayed as a worker would read them, once more with the thresholds chosen. Give logs that the model
+    The logs are replayed as a worker would read them, and again with the thresholds chosen. Give logs that the model
     was not trained on, of several days. With --labels alerts are counted on benign sessions, and attacks found are
     shown.
     """
