@@ -74,6 +74,21 @@ def share_by_client(hits: Labels, client: Indices, seed: int) -> Estimate:
     return Estimate(float(value[0]), float(low[0]), float(high[0]))
 
 
+def rate_by_client(counts: NDArray[np.intp], client: Indices, units: float, seed: int) -> Estimate:
+    """Return the sum of a count over sessions, by so many units of time, with its interval; NaN without sessions.
+
+    Args:
+        counts: one entry a session.
+        client: number of each session's client.
+        units: what the sum is divided by: the time in which the sessions were counted.
+        seed: of the resampling.
+    """
+    if not len(counts):
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    value, low, high = by_client(lambda weights: np.array([weights @ counts / units]), client, seed)
+    return Estimate(float(value[0]), float(low[0]), float(high[0]))
+
+
 class Ranking:
     """How well scores put attacked sessions before benign ones, for any weights of the sessions.
 
@@ -95,6 +110,13 @@ class Ranking:
         false = np.cumsum(np.where(self._attacked, 0.0, ranked))[self._last_of_ties]
         return found, false
 
+    def average_precision(self, weights: Weights) -> float:
+        """Return the first of the figures; NaN where no attacked or no benign session has weight."""
+        found, false = self.counts(weights)
+        if not len(found) or not found[-1] or not false[-1]:
+            return float("nan")
+        return float((np.diff(found, prepend=0.0) * _precision(found, false)).sum() / found[-1])
+
     def figures(self, weights: Weights) -> Weights:
         """Return average precision, area under the ROC curve, precision at RECALLS, recall at FALSE_SHARES; or NaN.
 
@@ -105,9 +127,7 @@ class Ranking:
         found, false = self.counts(weights)
         if not len(found) or not found[-1] or not false[-1]:
             return np.full(2 + len(RECALLS) + len(FALSE_SHARES), np.nan)
-        recall, false_share = found / found[-1], false / false[-1]
-        flagged = found + false
-        precision = np.divide(found, flagged, out=np.ones_like(found), where=flagged > 0)
+        recall, false_share, precision = found / found[-1], false / false[-1], _precision(found, false)
         steps = np.diff(recall, prepend=0.0)
         area = np.trapezoid(np.append(0.0, recall), np.append(0.0, false_share))
         reached = np.searchsorted(recall, RECALLS - 1e-12)
@@ -119,6 +139,11 @@ class Ranking:
                 np.append(0.0, recall)[within],
             ]
         )
+
+
+def _precision(found: Weights, false: Weights) -> Weights:
+    flagged = found + false
+    return np.divide(found, flagged, out=np.ones_like(found), where=flagged > 0)
 
 
 class Curve(msgspec.Struct, frozen=True):

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 from featurizer.features import FeatureSchema
 from scorer import feature_plots, plots
-from scorer.call_evaluation import CallReport, Detection, Share
+from scorer.call_evaluation import CallReport
 from scorer.call_recipe import COPIES, VARIATION, Weaving, examples_of, ready
 from scorer.examples import Scores
 from scorer.explanation import contributions
 from scorer.feedback import Feedback
+from scorer.judged import Detection, Share
 from scorer.labelling import LabelledVectors
 from scorer.manifest import Manifest
 from scorer.model_card import CAPTIONS, CARD, card, facts, sweep_table, table

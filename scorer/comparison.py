@@ -17,7 +17,7 @@ from scorer.baselines.isolation_forest import isolation_scores
 from scorer.baselines.midas import TICK_MS, edge_bursts
 from scorer.baselines.transitions import RULE_OF_THUMB, rare_transitions
 from scorer.bootstrap import Ranked
-from scorer.detection import Alerting, Detected, Scored, ranking_of
+from scorer.detection import Alerting, Detected, Scored, model_scores, ranking_of
 from scorer.examples import Labels
 from scorer.recording import Recording
 from scorer.thresholds import within_budget
@@ -140,12 +140,6 @@ def _part(scored: Scored, sessions: Labels, alerting: Labels) -> tuple[Scored, L
 
 def _result(contender: Contender, threshold: float | None, chosen: str, detected: Detected, ranked: Ranked) -> Compared:
     return Compared(contender.name, contender.how, contender.source, threshold, chosen, detected, ranked)
-
-
-def model_scores(recording: Recording) -> Scored:
-    """Return the model's scores of the vectors that count."""
-    rows = np.flatnonzero(recording.ready)
-    return Scored(recording.vector_moments(), rows, recording.scores[rows])
 
 
 def baselines(recording: Recording, training: Labels, seed: int) -> Iterator[Contender]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from scorer.bootstrap import Estimate, Ranked, ranked, share_by_client
-from scorer.call_evaluation import Judged, Share
+from scorer.bootstrap import Estimate, Ranked, ranked, rate_by_client, share_by_client
 from scorer.examples import Indices, Labels, Scores, greatest
+from scorer.judged import Judged, Share
 from scorer.labelling import LabelledVectors
+from scorer.recording import Recording
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -41,6 +42,13 @@ class Scored:
         counts = self.moments.anomalous[self.rows] | ~self.moments.attacked[session]
         found = greatest(self.scores[counts], session[counts], len(self.moments.attacks), -np.inf)
         return np.where(np.isinf(found), np.nan, found)
+
+    def ranking(self) -> tuple[Indices, Scores]:
+        """Return the sessions judged, and the scores to rank them by; attacks never judged once hostile rank last."""
+        judged = np.unique(self.moments.session[self.rows])
+        greatest = self.greatest()[judged]
+        lowest = greatest[~np.isnan(greatest)].min(initial=0.0)
+        return judged, np.where(np.isnan(greatest), lowest - 1, greatest)
 
 
 class Proportion(msgspec.Struct, frozen=True):
@@ -113,7 +121,12 @@ class Alerting:
     @property
     def found(self) -> Share:
         """Attacked sessions found."""
-        return self._judged.share(self._judged.first >= 0, self._scored.moments.attacked)
+        return self._judged.share(self.finds, self._scored.moments.attacked)
+
+    @property
+    def finds(self) -> Labels:
+        """Which sessions it finds an attack in, shape (sessions,)."""
+        return self._judged.first >= 0
 
     @property
     def false_alerts(self) -> Share:
@@ -129,7 +142,7 @@ class Alerting:
         return Detected(
             overall=self._kind("all", attacked),
             kinds=[self._kind(kind, kinds == kind) for kind in there],
-            found_by_client=share_by_client((judged.first >= 0)[hostile], moments.client[hostile], seed),
+            found_by_client=share_by_client(self.finds[hostile], moments.client[hostile], seed),
             false_alerts=share_by_client(judged.any_alert[benign], moments.client[benign], seed),
             false_alert_sessions=Proportion.of_share(self.false_alerts),
             premature=Proportion.of_share(judged.share(judged.premature, attacked)),
@@ -159,10 +172,27 @@ class Alerting:
         )
 
 
+def alerts_a_day(recording: Recording, raised: Indices, among: Labels, seed: int) -> Estimate:
+    """Return the alerts raised on some of the sessions judged, by days of traffic, with the interval by client.
+
+    Args:
+        recording: the sessions.
+        raised: session of each alert.
+        among: the sessions to count, shape (sessions,).
+        seed: of the bootstrap.
+    """
+    counted = among & recording.judged
+    counts = np.bincount(raised, minlength=len(counted))[counted]
+    return rate_by_client(counts, recording.vectors.client[counted], recording.days, seed)
+
+
+def model_scores(recording: Recording) -> Scored:
+    """Return the model's scores of the vectors that count."""
+    rows = np.flatnonzero(recording.ready)
+    return Scored(recording.vector_moments(), rows, recording.scores[rows])
+
+
 def ranking_of(scored: Scored, seed: int) -> Ranked:
     """Return how well the sessions' greatest scores put attacked ones first; attacks never judged rank last."""
-    judged = np.unique(scored.moments.session[scored.rows])
-    greatest = scored.greatest()[judged]
-    lowest = greatest[~np.isnan(greatest)].min(initial=0.0)
-    scores = np.where(np.isnan(greatest), lowest - 1, greatest)
+    judged, scores = scored.ranking()
     return ranked(scored.moments.attacked[judged], scores, scored.moments.client[judged], seed)

@@ -3,8 +3,8 @@
 import numpy as np
 
 from scorer import detector_plots, plots
-from scorer.comparison import MODEL, model_scores
-from scorer.detection import Alerting
+from scorer.comparison import MODEL
+from scorer.detection import Alerting, model_scores
 from scorer.detector_report import DetectorReport, complete
 from scorer.recording import Recording
 
@@ -41,6 +41,10 @@ def pictures(report: DetectorReport, recording: Recording) -> dict[str, bytes]:
             "False alerts when something changes",
             "benign sessions with an alert, in 1,000",
             per=1000,
+        )
+    if report.ablation is not None:
+        made["ablation"] = detector_plots.losses(
+            [(loss.group, loss.found, loss.average_precision) for loss in report.ablation.losses]
         )
     return made
 

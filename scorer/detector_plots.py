@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scorer.bootstrap import Curve
+from scorer.bootstrap import Curve, Estimate
 from scorer.detection import Proportion
 from scorer.examples import Scores
 from scorer.plots import ANOMALOUS, BENIGN, DPI, GUIDE, NEUTRAL, plain, png, titled
@@ -76,6 +76,29 @@ def shares(rows: Sequence[tuple[str, Proportion]], title: str, label: str, *, pe
     axes.set(xlabel=label, ylim=(-0.6, len(rows) - 0.4))
     axes.set_xlim(*((-2, 102) if per == 100 else (0, None)))
     plain(axes)
+    return png(figure)
+
+
+def losses(rows: Sequence[tuple[str, Estimate, Estimate]]) -> bytes:
+    """Return what is lost without each group of features, a row each, the first at the top.
+
+    Args:
+        rows: name of the group; share of the attacks no longer found, and average precision lost.
+    """
+    figure = Figure(figsize=(10.4, _LANE * len(rows) + 1.3), dpi=DPI, layout="constrained")
+    figure.suptitle("What detection loses without each group of features", fontsize=11, x=0.01, ha="left")
+    panels: Sequence[Axes] = figure.subplots(1, 2, sharey=True)
+    places = np.arange(len(rows))[::-1]
+    labels = ("attacks no longer found, percentage points", "average precision lost")
+    sides = ([row[1] for row in rows], [row[2] for row in rows])
+    for axes, label, side, per in zip(panels, labels, sides, (100, 1), strict=True):
+        axes.axvline(0, color=NEUTRAL, linewidth=1)
+        for place, loss in zip(places, side, strict=True):
+            axes.plot([per * loss.low, per * loss.high], [place, place], color=BENIGN, linewidth=2, alpha=0.6)
+            axes.plot(per * loss.value, place, "o", color=BENIGN, markersize=6)
+        axes.set(xlabel=label, ylim=(-0.6, len(rows) - 0.4))
+        plain(axes)
+    panels[0].set_yticks(places, [name for name, *_ in rows], fontsize=9)
     return png(figure)
 
 

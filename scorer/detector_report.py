@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from scorer.bootstrap import Ranked
-from scorer.call_evaluation import Share
-from scorer.comparison import Comparison, compare, model_scores
-from scorer.detection import Alerting, Detected, Proportion, ranking_of
+from scorer.ablation import Ablation, Scorer, ablate
+from scorer.bootstrap import Estimate, Ranked
+from scorer.comparison import Comparison, compare
+from scorer.detection import Alerting, Detected, Proportion, alerts_a_day, model_scores, ranking_of
 from scorer.evaluation import CALIBRATION_BINS, CalibrationBin, calibration, calibration_error
 from scorer.examples import Labels
+from scorer.judged import Share
 from scorer.manifest import Manifest
 from scorer.plots import Run
 from scorer.recording import Recording
@@ -52,12 +53,12 @@ class Raised(msgspec.Struct, frozen=True):
     Attributes:
         false: alerts on benign sessions.
         true: alerts on attacked sessions.
-        false_per_day: false ones by days of traffic.
+        false_per_day: false ones by days of traffic, with an interval by client.
     """
 
     false: int
     true: int
-    false_per_day: float
+    false_per_day: Estimate
 
 
 class Calibration(msgspec.Struct, frozen=True):
@@ -109,6 +110,7 @@ class DetectorReport(msgspec.Struct, frozen=True, kw_only=True):
         comparison: with baselines; None when the log is too small, see ``not_compared``.
         not_compared: why there is no comparison; empty when there is one.
         drift: what changes to the log do; empty when they were not tried.
+        ablation: what each group of features is worth; None when there was no model to score with.
     """
 
     model: str
@@ -123,6 +125,7 @@ class DetectorReport(msgspec.Struct, frozen=True, kw_only=True):
     comparison: Comparison | None
     not_compared: str
     drift: list[Drifted]
+    ablation: Ablation | None
 
     def document(self) -> dict[str, Any]:
         """Return the report as plain JSON types; what is not a number is None."""
@@ -139,6 +142,7 @@ def measure(  # noqa: PLR0913 -- what a report is made of, each named at the cal
     budget: float | None,
     seed: int,
     drift: list[Drifted],
+    scorer: Scorer | None = None,
     advance: Callable[[str], None] = lambda _: None,
 ) -> DetectorReport:
     """Measure a model on a recording.
@@ -148,9 +152,11 @@ def measure(  # noqa: PLR0913 -- what a report is made of, each named at the cal
         manifest: of the model's bundle.
         thresholds: those that the verdicts were given by, ``open`` and ``closed``.
         files: names of the files.
-        budget: false alerts in 1,000 benign sessions that baselines may raise; None for as many as the model.
-        seed: of bootstrap and baselines.
+        budget: false alerts in 1,000 benign sessions that baselines, and the model without a group of features, may
+            raise; None for as many as the model.
+        seed: of everything that draws.
         drift: what changes to the log did.
+        scorer: the model, to say what its features are worth.
         advance: told what is being measured.
 
     Raises:
@@ -172,6 +178,8 @@ def measure(  # noqa: PLR0913 -- what a report is made of, each named at the cal
         comparison = compare(recording, budget, seed, advance)
     except ValueError as error:
         not_compared = str(error)
+    advance("groups of features")
+    ablation = None if scorer is None else ablate(recording, scorer, budget, seed)
     return DetectorReport(
         model=manifest.uid,
         trained_on=manifest.trained_on,
@@ -189,12 +197,13 @@ def measure(  # noqa: PLR0913 -- what a report is made of, each named at the cal
         ),
         detected=detected,
         ranked=ranking_of(scored, seed),
-        raised=Raised(false, len(recording.raised) - false, false / recording.days),
+        raised=Raised(false, len(recording.raised) - false, alerts_a_day(recording, recording.raised, ~attacked, seed)),
         calibration=Calibration(calibration_error(labels, scores), calibration(labels, scores, CALIBRATION_BINS)),
         sweep=sweep(labels, scores, SWEEP_STEPS),
         comparison=comparison,
         not_compared=not_compared,
         drift=drift,
+        ablation=ablation,
     )
 
 

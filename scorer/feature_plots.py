@@ -15,6 +15,8 @@ _COLUMNS = 4
 _BINS = 25
 _SWARM_ROWS = 200
 """Rows of each class in the SHAP plot: more points hide each other."""
+_TITLE = 34
+"""Characters of a feature's name that fit over its panel."""
 _LANE = 0.38
 """Half the height of a feature's lane in the SHAP plot."""
 
@@ -25,7 +27,7 @@ def feature_distributions(features: Matrix, anomalous: Labels, schema: FeatureSc
     figure = Figure(figsize=(10, 2.1 * lines + 0.4), dpi=DPI, layout="constrained")
     panels = figure.subplots(lines, _COLUMNS).reshape(-1)
     for panel, feature, column in zip(panels, schema.features, features.T, strict=False):
-        panel.set_title(feature.name, fontsize=9)
+        panel.set_title(_title(feature.name), fontsize=9)
         panel.set_yticks([])
         plain(panel)
         panel.tick_params(labelsize=8)
@@ -88,6 +90,15 @@ def shap_summary(features: Matrix, contributions: Matrix, schema: FeatureSchema)
         bar.set_label("feature value", labelpad=-18, fontsize=9)
         bar.outline.set_visible(False)
     return png(figure)
+
+
+def _title(name: str) -> str:
+    """Return a feature's name, in two lines where one would run into the next panel's."""
+    if len(name) <= _TITLE:
+        return name
+    parts = name.split("_")
+    middle = min(range(1, len(parts)), key=lambda at: abs(len("_".join(parts[:at])) - len(name) / 2))
+    return "_".join(parts[:middle]) + "_\n" + "_".join(parts[middle:])
 
 
 def _histograms(panel: Axes, column: NDArray[np.float64], anomalous: Labels) -> None:

@@ -14,6 +14,11 @@ from scorer.verdicts import Readiness, Verdict
 from scorer.wording import sentence_of
 
 
+def is_complete(vector: FeatureVector) -> bool:
+    """Return whether the threshold for closed sessions holds: one that was cut off says no more than an open one."""
+    return vector.occasion is Occasion.CLOSED and vector.close_reason not in INCOMPLETE
+
+
 class Judge:
     """Scores vectors with one bundle.
 
@@ -95,14 +100,12 @@ class Judge:
 
     def _verdict(self, vector: FeatureVector, score: float) -> Verdict:
         ready = vector.total_edges >= self.minimum_edges
-        # A session that was cut off says no more than an open one.
-        complete = vector.occasion is Occasion.CLOSED and vector.close_reason not in INCOMPLETE
         return Verdict(
             session_id=vector.session_id,
             occasion=vector.occasion,
             model=self.bundle.uid,
             score=score,
-            threshold=self.threshold_closed if complete else self.threshold_open,
+            threshold=self.threshold_closed if is_complete(vector) else self.threshold_open,
             readiness=Readiness.READY if ready else Readiness.LEARNING,
             total_edges=vector.total_edges,
             minimum_edges=self.minimum_edges,

@@ -33,6 +33,7 @@ class Recording:
     Attributes:
         vectors: the labelled vectors; sessions are numbered as in it.
         scores: the model's score of each vector, shape (n,).
+        complete: vectors that the threshold for closed sessions holds for, shape (n,).
         alerting: vectors whose verdict is anomalous, whatever the cooldown says, shape (n,).
         ready: vectors taken when the degree table was large enough for a verdict, shape (n,).
         clock: the log's clock (greatest event time read) when each vector was taken, epoch milliseconds, shape (n,).
@@ -43,6 +44,7 @@ class Recording:
 
     vectors: LabelledVectors
     scores: Scores
+    complete: Labels
     alerting: Labels
     ready: Labels
     clock: NDArray[np.int64]

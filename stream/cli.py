@@ -39,6 +39,9 @@ COMMANDS: Mapping[str, Entry] = {
     "evaluate": Entry(
         "stream.commands.evaluate", "evaluate", "Measure a model on labelled call logs, beside simpler detectors."
     ),
+    "tune": Entry(
+        "stream.commands.tune", "tune", "Show what thresholds cost in alerts on your logs, and choose by a budget."
+    ),
     "promote": Entry("stream.commands.promote", "promote", "Put the challenger's model in place of the champion's."),
     "models": Entry("stream.commands.models", "app", "Show the topic of models, or try a challenger."),
     "topics": Entry("stream.commands.topics", "app", "Make or check the Kafka topics."),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from featurizer.degrees import DegreeSnapshot
+from scorer.ablation import Scorer
 from scorer.bundle import ModelBundle
 from scorer.comparison import half_way
 from scorer.detector_page import page
@@ -81,6 +82,7 @@ def evaluate(  # noqa: PLR0913 -- what the command is given, each named at the c
             files=", ".join(path.name for path in log.calls),
             budget=budget,
             seed=seed,
+            scorer=Scorer(bundle.score, assembly.SCHEMA),
             drift=drift(log, bundle, recording, degrees, advance) if with_drift else [],
             advance=advance,
         )

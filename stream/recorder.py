@@ -11,6 +11,7 @@ from featurizer.calls import ApiCall
 from featurizer.degrees import DegreeSnapshot
 from featurizer.sessions import Outcome
 from scorer.bundle import ModelBundle
+from scorer.judge import is_complete
 from scorer.labelling import AttackLabel, LabelledVectors, label_vectors
 from scorer.recording import Calls, Recording
 from scorer.verdicts import Readiness, Verdict
@@ -86,6 +87,7 @@ class Recorder(Replay):
         return Recording(
             vectors=vectors,
             scores=np.array([verdict.score for verdict in self._verdicts]),
+            complete=np.array([is_complete(vector) for vector in self._vectors]),
             alerting=np.array([verdict.anomalous for verdict in self._verdicts]),
             ready=np.array([verdict.readiness is Readiness.READY for verdict in self._verdicts]),
             clock=np.array(self._clock, dtype=np.int64),

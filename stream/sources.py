@@ -7,10 +7,11 @@ from typing import NamedTuple, Protocol
 
 from featurizer.features import ACCESS_BEHAVIOUR_V1
 from scorer.call_recipe import CallOptions, CallVectors
-from scorer.labelling import AttackLabel, label_vectors, read_labels
+from scorer.labelling import AttackLabel, label_vectors
 from scorer.manifest import DataSource
 from stream import assembly
 from stream.errors import CommandError, ExitCode
+from stream.labels import labels_of
 from stream.replay import replay_vectors
 from stream.settings import Settings
 from stream.stages import Output, Stages
@@ -130,21 +131,6 @@ class Reading:
     def __call__(self, read: int) -> None:
         """Tell of more bytes."""
         self._advance(read, self._total)
-
-
-def labels_of(path: Path) -> list[AttackLabel]:
-    """Read a labels file.
-
-    Raises:
-        CommandError: it can't be read, or a line is no label.
-    """
-    try:
-        return read_labels(path.read_bytes())
-    except OSError as error:
-        raise CommandError(f"--labels {path}: {error.strerror}", exit_code=ExitCode.USAGE) from error
-    except ValueError as error:
-        hint = 'one JSON object a line: {"client": …, "attack": …, "start": ms, "end": ms}'
-        raise CommandError(f"--labels {path}: {error}", hint, ExitCode.USAGE) from error
 
 
 def _decisive(settings: Settings) -> list[object]:

@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
-from scorer.call_evaluation import CallReport, Detection, Share
+from scorer.call_evaluation import CallReport
 from scorer.evaluation import Evaluation
 from scorer.feedback import Feedback
+from scorer.judged import Detection, Share
 from scorer.table_recipe import TableReport
 from stream.train import Made
 

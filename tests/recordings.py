@@ -4,11 +4,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from featurizer.features import Feature, FeatureSchema, Group
+from scorer.ablation import Scorer
 from scorer.labelling import LabelledVectors
 from scorer.recording import Calls, Recording
 
 GAP_MS = 60_000
 VECTOR_CALLS = 4
+MADE_SCORER = Scorer(
+    score=lambda values: values[:, 1],
+    schema=FeatureSchema(
+        "made up", 1, (Feature("calls", "calls", "calls", Group.SHAPE), Feature("score", "1", "score", Group.MIX))
+    ),
+)
+"""The model of made-up recordings: its second feature is the score, its first says nothing."""
 
 
 class Made(NamedTuple):
@@ -73,6 +82,7 @@ def make_recording(*sessions: Made, threshold: float = 0.5) -> Recording:
             unmatched=(),
         ),
         scores=scores,
+        complete=closed.astype(bool),
         alerting=scores >= threshold,
         ready=np.ones(len(session), dtype=bool),
         clock=clock,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from scorer.bootstrap import FALSE_SHARES, RECALLS, Ranking, by_client, ranked, share_by_client
+from scorer.bootstrap import FALSE_SHARES, RECALLS, Ranking, by_client, ranked, rate_by_client, share_by_client
 
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(0, 3)), min_size=2, max_size=40)
 
@@ -18,9 +18,12 @@ def test_areas_are_those_of_scikit_learn_for_any_weights_and_ties(rows: list[tup
 
     figures = Ranking(attacked, scores / 5).figures(weights.astype(np.float64))
 
+    alone = Ranking(attacked, scores / 5).average_precision(weights.astype(np.float64))
     if min(present) == 0:
         assert np.isnan(figures).all()
+        assert np.isnan(alone)
         return
+    assert alone == pytest.approx(figures[0])
     assert figures[0] == pytest.approx(average_precision_score(attacked, scores, sample_weight=weights))
     assert figures[1] == pytest.approx(roc_auc_score(attacked, scores, sample_weight=weights))
 
@@ -53,6 +56,17 @@ def test_sessions_of_one_client_tell_less_than_those_of_many() -> None:
     assert many.value == few.value == 0.25
     assert 0.19 < many.low < 0.25 < many.high < 0.31
     assert few.high - few.low > 3 * (many.high - many.low)
+
+
+def test_a_rate_counts_all_events_of_a_client_together() -> None:
+    """One client that raises all the alerts is drawn often or not at all; spread over clients they vary little."""
+    one = rate_by_client(np.where(np.arange(100) == 0, 50, 0), np.arange(100), 2.0, 0)
+    all_alike = rate_by_client(np.full(100, 3), np.arange(100), 2.0, 0)
+
+    assert one.value == 25.0
+    assert (one.low, one.high > 50.0) == (0.0, True)
+    assert (all_alike.value, all_alike.low, all_alike.high) == (150.0, 150.0, 150.0)
+    assert np.isnan(rate_by_client(np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp), 1.0, 0).value)
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from featurizer.features import ACCESS_BEHAVIOUR_V1
-from scorer.call_evaluation import CallReport, Share
+from scorer.call_evaluation import CallReport
 from scorer.call_fits import thresholds_of
 from scorer.call_recipe import (
     COPIES,
@@ -20,6 +20,7 @@ from scorer.call_recipe import (
 )
 from scorer.examples import Scores
 from scorer.holdout import hold_out
+from scorer.judged import Share
 from scorer.labelling import AttackLabel, LabelledVectors, label_vectors, read_labels
 from scorer.training import Recipe, Trained
 from tests.labelled_sessions import EDGES, make_session, make_traffic

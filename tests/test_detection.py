@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scorer.comparison import BY_BUDGET, MODEL, compare, halves, model_scores
-from scorer.detection import Alerting, Scored, ranking_of
+from scorer.comparison import BY_BUDGET, MODEL, compare, halves
+from scorer.detection import Alerting, Scored, model_scores, ranking_of
 from scorer.detector_report import complete, drifted, measure
 from scorer.manifest import DataSource, Manifest
 from scorer.recording import Recording
@@ -146,14 +146,18 @@ def test_a_log_without_an_attack_cannot_be_measured() -> None:
 
 def test_alerts_a_day_are_those_that_service_raises() -> None:
     recording = make_recording(
-        Made("aaaa", early=0.9, attack="scan"), Made("ab", closing=0.9, start=86_399), Made("ab", closing=0.9)
+        Made("aaaa", early=0.9, attack="scan"),
+        Made("ab", closing=0.9, start=86_399),
+        Made("ab", closing=0.9),
+        Made("ab"),
     )
 
     report = measure(recording, MANIFEST, MANIFEST.thresholds, files="x", budget=None, seed=0, drift=[])
 
     assert (report.raised.false, report.raised.true) == (2, 1)
     assert report.traffic.days == pytest.approx(1.0)
-    assert report.raised.false_per_day == pytest.approx(2.0)
+    assert report.raised.false_per_day.value == pytest.approx(2.0)
+    assert report.raised.false_per_day.low < 2.0 <= report.raised.false_per_day.high
 
 
 def test_calibration_is_of_sessions_at_their_end() -> None:

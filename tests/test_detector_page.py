@@ -13,7 +13,7 @@ from scorer.detector_pictures import pictures
 from scorer.detector_report import DetectorReport, drifted, measure
 from scorer.markup import cards, images, section, table
 from tests.pictures import MOST_BYTES
-from tests.recordings import Made, make_day, make_recording
+from tests.recordings import MADE_SCORER, Made, make_day, make_recording
 from tests.test_detection import MANIFEST
 
 
@@ -23,7 +23,9 @@ def report() -> DetectorReport:
     nobody = recording.vectors.attacked & False
     drift = [drifted(recording, recording, name="none", what="the log as it is", added=nobody, since=0)]
     thresholds = MANIFEST.thresholds
-    return measure(recording, MANIFEST, thresholds, files="a<b>.log", budget=50.0, seed=0, drift=drift)
+    return measure(
+        recording, MANIFEST, thresholds, files="a<b>.log", budget=50.0, seed=0, drift=drift, scorer=MADE_SCORER
+    )
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,9 @@ def test_the_page_says_what_the_report_says(report: DetectorReport, plots: dict[
     assert report.comparison is not None
     for name in (*(kind.attack for kind in report.detected.kinds), *(own.name for own in report.comparison.detectors)):
         assert f"<td>{name}</td>" in text
+    assert report.ablation is not None
+    for loss in report.ablation.losses:
+        assert f"<td>{loss.group}</td>" in text
     assert f"<b>{100 * report.detected.found_by_client.value:.0f} %</b>" in text
     assert f"<b>{1000 * report.detected.false_alerts.value:.1f}</b>" in text
     assert "a&lt;b&gt;.log: " in text
@@ -91,6 +96,7 @@ def test_a_report_without_comparison_drift_or_an_attack_found_is_a_page_too() ->
 
     assert "Not compared: " in text
     assert "no attack</h2>" not in text
+    assert "groups of features" not in text
     assert "<b>0 %</b>" in text
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from featurizer.features import Group
 from scorer.labelling import read_labels
 from stream.assembly import model_bundle
 from stream.cli import main
@@ -95,7 +96,7 @@ def test_the_folder_holds_a_page_and_what_was_printed(evaluated: tuple[Path, dic
     assert json.loads((folder / "report.json").read_text()) == printed
     page = (folder / "report.html").read_text()
     assert f"Evaluation of {printed['model']}" in page
-    assert page.count("data:image/png;base64,") == 9
+    assert page.count("data:image/png;base64,") == 10
 
 
 def test_the_report_counts_every_labelled_attack_and_tries_every_change(
@@ -111,6 +112,7 @@ def test_the_report_counts_every_labelled_attack_and_tries_every_change(
     assert [own["added"] is None for own in printed["drift"]] == [True] * 5 + [False] * 2
     assert printed["drift"][6]["added"]["of"] >= 1
     detectors = {own["name"] for own in printed["comparison"]["detectors"]}
+    assert {loss["group"] for loss in printed["ablation"]["losses"]} == {str(group) for group in Group}
     assert detectors == {"model", "transition rule", "MIDAS", "half-space trees", "isolation forest"}
 
 

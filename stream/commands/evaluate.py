@@ -46,11 +46,12 @@ BudgetFlag = Annotated[
         metavar="N",
         min=0.0,
         max=1000.0,
-        help="Alerts in 1,000 benign sessions that baselines may raise. [default: as many as the model]",
+        help="Alerts in 1,000 benign sessions that baselines, and the model without a group of features, may raise. "
+        "[default: as many as the model]",
         show_default=False,
     ),
 ]
-SeedFlag = Annotated[int, typer.Option("--seed", min=0, help="Of intervals and of baselines that draw.")]
+SeedFlag = Annotated[int, typer.Option("--seed", min=0, help="Of intervals, and of all that draws.")]
 DriftFlag = Annotated[
     bool, typer.Option("--drift/--no-drift", help="Replay changed logs as well: takes six times as long.")
 ]
@@ -80,7 +81,7 @@ def evaluate(  # noqa: PLR0913 -- one parameter per flag
     model = assembly.model_bundle(settings)
     # Matplotlib and scikit-learn take a second to load: --help need not wait.
     from stream import evaluate as work  # noqa: PLC0415 -- same
-    from stream.sources import labels_of  # noqa: PLC0415 -- same
+    from stream.labels import labels_of  # noqa: PLC0415 -- same
 
     check_place(out, {work.REPORT, work.PAGE})
     log = work.LabelledLog(calls, log_format, labels_of(labels), settings)
@@ -146,7 +147,15 @@ def show(report: "DetectorReport", page: Path) -> None:
             )
             others.add_row(own.name, own.chosen, *rates, f"{own.ranked.average_precision.value:.3f}")
         stdout.print(others, "")
+    if report.ablation is not None:
+        groups = Table("without", "found", "AP", box=None, pad_edge=False)
+        for loss in report.ablation.losses:
+            groups.add_row(loss.group, f"{-100 * loss.found.value:+.0f} %", f"{-loss.average_precision.value:+.3f}")
+        stdout.print(groups, "")
     share = f"{100 * found.value:.0f} % ({100 * found.low:.0f} to {100 * found.high:.0f})"
     rate = f"{1000 * benign.value:.1f} ({1000 * benign.low:.1f} to {1000 * benign.high:.1f})"
     stdout.print(f"{share} of attacks found, {rate} of 1,000 benign sessions alert", highlight=False)
+    day = report.raised.false_per_day
+    daily = f"{day.value:,.0f} ({day.low:,.0f} to {day.high:,.0f})"
+    stdout.print(f"{daily} false alerts a day of this traffic", highlight=False)
     stdout.print(f"report      {escape(str(page))}", highlight=False, soft_wrap=True)
