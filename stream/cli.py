@@ -16,6 +16,7 @@ EXTRAS: Mapping[str, str] = {
     "networkx": "train",
     "sklearn": "train",
     "river": "evaluate",
+    "mlflow": "mlflow",
 }
 """Packages that only an extra installs, and which."""
 

@@ -24,6 +24,7 @@ from stream.commands.train_flags import (
     LabelsFlag,
     LabelWeightFlag,
     LicenceFlag,
+    MlflowFlag,
     NameFlag,
     NoCacheFlag,
     OutFlag,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from stream.sources import Source
     from stream.stage_cache import StageCache
     from stream.stages import Stages
+    from stream.tracking import Tracking
     from stream.train import Made
 
 
@@ -62,6 +64,7 @@ def train(  # noqa: PLR0913 -- one parameter per flag
     licence: LicenceFlag = "LicenseRef-not-published",
     cache: CacheFlag = None,
     no_cache: NoCacheFlag = False,
+    mlflow: MlflowFlag = None,
     config: ConfigFlag = None,
     assign: AssignFlag = None,
     bootstrap: BootstrapFlag = None,
@@ -104,6 +107,7 @@ def train(  # noqa: PLR0913 -- one parameter per flag
     from stream.stages import Stages  # noqa: PLC0415 -- same
     from stream.train import make_call_bundle, make_table_bundle  # noqa: PLC0415 -- same
 
+    tracking = None if mlflow is None else tracking_at(mlflow)
     with stage_bars() as bars:
         stages = Stages(cache_of(cache, no_cache=no_cache), bars)
         if recipe is not None:
@@ -117,12 +121,16 @@ def train(  # noqa: PLR0913 -- one parameter per flag
             options = call_options(name, seed, false_alerts, settings)
             made = make_call_bundle(source, options, stages, with_estimator=with_estimator)
     write(made, target)
+    tracked = None if tracking is None else tracking.record(made)
     if json:
         from stream.train_report import summary  # noqa: PLC0415 -- same
 
-        print_json({**summary(made, target), "stages": stages.cached})
+        more = {} if tracked is None else {"mlflow": tracked._asdict()}
+        print_json({**summary(made, target), "stages": stages.cached, **more})
     else:
         show(made, target, stages)
+        if tracked is not None:
+            stdout.print(f"mlflow      run {tracked.run}; {tracked.model} version {tracked.version}", highlight=False)
 
 
 def logs_of(  # noqa: PLR0913, PLR0917 -- values of flags
@@ -176,6 +184,17 @@ def cache_of(folder: Path | None, *, no_cache: bool) -> "StageCache | None":
     if no_cache:
         return None
     return default_cache() if folder is None else StageCache(folder)
+
+
+def tracking_at(uri: str) -> "Tracking":
+    """Return the server that runs are recorded at.
+
+    Raises:
+        CommandError: it can't be reached.
+    """
+    from stream.tracking import Tracking  # noqa: PLC0415 -- scikit-learn takes a second to load
+
+    return Tracking(uri)
 
 
 def call_options(name: str, seed: int, false_alerts: float, settings: Settings) -> "CallOptions":

@@ -113,6 +113,15 @@ DescriptionFlag = Annotated[
     ),
 ]
 LicenceFlag = Annotated[str, typer.Option("--licence", help="Licence of the calls, an SPDX expression.")]
+MlflowFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--mlflow",
+        metavar="URI",
+        help="Record the run at this MLflow server, and register the bundle there; needs the extra mlflow.",
+        show_default=False,
+    ),
+]
 CacheFlag = Annotated[
     Path | None,
     typer.Option(
