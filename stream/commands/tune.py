@@ -3,25 +3,27 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from scorer.bootstrap import Estimate
+from scorer.detection import Proportion
+from scorer.tuning import Budget, TradeRow
+from stream import assembly
 from stream.adapters import FORMATS
 from stream.commands.replay import require_format
+from stream.config_file import fragment, write_values
 from stream.console import print_json, stderr, stdout
 from stream.errors import CommandError, ExitCode
 from stream.flags import AssignFlag, BundleFlag, ConfigFlag, JsonFlag, overrides_of, settings_of
+from stream.labels import labels_of
 from stream.settings import DEFAULT_FILE, ENV_DELIMITER, ENV_PREFIX, Settings, load_settings, resolve
-
-if TYPE_CHECKING:
-    from scorer.bootstrap import Estimate
-    from scorer.detection import Proportion
-    from scorer.tuning import TradeRow
-    from stream.tune import Tuned
+from stream.tune import CallLog, Tuned
+from stream.tune import tune as work
 
 SECTION = "model"
 NAMES = {"open": "threshold_open", "closed": "threshold_closed"}
@@ -99,13 +101,6 @@ def tune(  # noqa: PLR0913 -- one parameter per flag
     settings = settings_of(config, assign, {"model.bundle": bundle})
     if write:
         check_writing(config, overrides_of(assign, {"model.bundle": bundle}), chosen=(budget, per_day) != (None, None))
-    # Loads numpy and the model: wrong flags need not wait.
-    from scorer.tuning import Budget  # noqa: PLC0415 -- same
-    from stream import assembly  # noqa: PLC0415 -- same
-    from stream.labels import labels_of  # noqa: PLC0415 -- same
-    from stream.tune import CallLog  # noqa: PLC0415 -- same
-    from stream.tune import tune as work  # noqa: PLC0415 -- same
-
     model = assembly.model_bundle(settings)
     log = CallLog(calls, log_format, None if labels is None else labels_of(labels), settings)
     limit = Budget(budget) if budget is not None else None if per_day is None else Budget(per_day, a_day=True)
@@ -156,7 +151,7 @@ def progress(files: list[Path]) -> Iterator[tuple[Callable[[int], None], Callabl
         yield lambda read: bar.advance(task, read), lambda what: bar.reset(task, description=f"reading {what}")
 
 
-def show(tuned: "Tuned") -> None:
+def show(tuned: Tuned) -> None:
     """Print what was counted, and the trade."""
     kind = "benign sessions" if tuned.labelled else "sessions"
     attacked = f" and {tuned.attacked:,} attacked ones" if tuned.labelled else ""
@@ -173,7 +168,7 @@ def show(tuned: "Tuned") -> None:
     stdout.print("", table, "")
 
 
-def cells(row: "TradeRow", tuned: "Tuned") -> list[str]:
+def cells(row: TradeRow, tuned: Tuned) -> list[str]:
     """Return a row of the table."""
     name = "now" if row.budget is None else f"{row.budget.alerts:g} {'a day' if row.budget.a_day else 'in 1,000'}"
     limits = (f"{row.thresholds.open:.6f}", f"{row.thresholds.closed:.6f}")
@@ -182,7 +177,7 @@ def cells(row: "TradeRow", tuned: "Tuned") -> list[str]:
     return [f"{name}, chosen" if chosen else name, *limits, rate(row.alerting, 1000), rate(row.alerts_a_day), *attacks]
 
 
-def finish(tuned: "Tuned", path: Path, *, write: bool, quiet: bool) -> None:
+def finish(tuned: Tuned, path: Path, *, write: bool, quiet: bool) -> None:
     """Write the thresholds chosen, or print what to write; say what is left to do.
 
     Raises:
@@ -194,8 +189,6 @@ def finish(tuned: "Tuned", path: Path, *, write: bool, quiet: bool) -> None:
             "replayed with the thresholds chosen, the log raises more alerts than the budget allows",
             "give a smaller budget, or thresholds to start from: --set model.threshold_open=…",
         )
-    from stream.config_file import fragment, write_values  # noqa: PLC0415 -- only who chooses needs it
-
     values = {setting: getattr(tuned.chosen.thresholds, name) for name, setting in NAMES.items()}
     if write:
         write_values(path, SECTION, values)
@@ -223,14 +216,14 @@ def warn_of_environment() -> None:
             stdout.print(f"but         {variable} is set here, and wins over the file", soft_wrap=True, highlight=False)
 
 
-def rate(value: "Estimate", times: float = 1) -> str:
+def rate(value: Estimate, times: float = 1) -> str:
     """Return a rate with its interval."""
     low, middle, high = (times * part for part in (value.low, value.value, value.high))
     digits = 1 if high < 100 else 0
     return f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 
 
-def share(value: "Proportion") -> str:
+def share(value: Proportion) -> str:
     """Return a share with its interval."""
     return f"{100 * value.value:.0f} % ({100 * value.low:.0f} to {100 * value.high:.0f})"
 
