@@ -25,7 +25,7 @@ class Words(NamedTuple):
     percent: bool = False
 
 
-_MIXED = "much and rarely used endpoints alike"
+_MIXED = "often and rarely used endpoints alike"
 _EVEN = "endpoints that are about equally used"
 
 
