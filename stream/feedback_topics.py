@@ -102,17 +102,21 @@ class Records:
         self._hashes = {number: hashlib.sha256() for number in topic.bounds}
 
     def read(self, advance: Advance) -> Iterator[Record]:
-        """Yield them, in order within a partition; ``advance`` is told of offsets passed, and of how many there are."""
+        """Yield them, partition after partition; ``advance`` is told of offsets passed, and of how many there are.
+
+        Read side by side, partitions come mixed in another way each time, and the same records make another model.
+        """
         starts = self._topic.since(None)
         total = self._topic.remaining(starts)
-        for message in self._topic.messages(starts, _READ_AT_ONCE, lambda passed: advance(passed, total)):
-            record = cast("Record", message)  # a message that was read has a place, its type may not
-            key, value = record.key() or b"", record.value() or b""
-            self._hashes[record.partition()].update(b"%d %d;" % (len(key), len(value)) + key + value)
-            yield record
+        for number, start in sorted(starts.items()):
+            messages = self._topic.messages({number: start}, _READ_AT_ONCE, lambda passed: advance(passed, total))
+            for record in cast("Iterator[Record]", messages):  # a message that was read has a place, its type may not
+                key, value = record.key() or b"", record.value() or b""
+                self._hashes[number].update(b"%d %d;" % (len(key), len(value)) + key + value)
+                yield record
 
     def digest(self) -> str:
-        """Return the hash of all records read, whichever partition came first."""
+        """Return the hash of all records read."""
         return "".join(own.hexdigest() for _, own in sorted(self._hashes.items()))
 
 

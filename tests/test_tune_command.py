@@ -12,6 +12,7 @@ import pytest
 from scorer.labelling import read_labels
 from scorer.thresholds import Thresholds
 from scorer.tuning import Tuning
+from stream import console
 from stream.assembly import alert_policy, model_bundle
 from stream.cli import main
 from stream.recorder import Recorder
@@ -120,7 +121,7 @@ def test_a_budget_a_day_is_of_alerts_with_cooldown(traffic: tuple[Path, Path]) -
 
 
 def test_for_people_the_trade_is_a_table(traffic: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(console.stdout, "_width", 160)  # its own was looked up when it was made
     calls, labels = map(str, traffic)
 
     labelled = run("tune", "--calls", calls, "--labels", labels, "--budget", "20", *set_limits())

@@ -76,8 +76,8 @@ def item_of(feature: Feature, value: float | None, low: float, high: float) -> C
             0.0197,
             0.715,
             (
-                "It went to often and rarely used endpoints alike: the rarest is used 0.58 % as often as the commonest; "
-                "usual is 1.97 % to 71.5 %."
+                "It went to often and rarely used endpoints alike: the rarest is used 0.58 % as often as the "
+                "commonest; usual is 1.97 % to 71.5 %."
             ),
         ),
         (
