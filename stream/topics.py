@@ -85,7 +85,7 @@ class Topics:
         }
 
     def create(self, specs: Sequence[TopicSpec]) -> None:
-        """Make topics; one that somebody else made meanwhile is left as it is.
+        """Make topics; one that somebody else made meanwhile is left as it is. Returns when each can be used.
 
         Raises:
             CommandError: the brokers refuse, for example because there are too few for the replication factor.
@@ -100,6 +100,9 @@ class Topics:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise self._failure(f"topic {name} cannot be made", error) from None
+        # The broker that answers may not have heard yet, and whoever looks next would find them missing.
+        for spec in specs:
+            self._until_led(spec.name, 1)
 
     def add_partitions(self, name: str, total: int) -> None:
         """Give a topic more partitions; returns when each has a leader.
@@ -114,9 +117,14 @@ class Topics:
             made[name].result()
         except KafkaException as error:
             raise self._failure(f"topic {name} cannot be given {total} partitions", error) from None
+        self._until_led(name, total)
+
+    def _until_led(self, name: str, total: int) -> None:
+        """Return when a topic has so many partitions or more, each with a leader."""
         deadline = time.monotonic() + self._timeout_s
         while time.monotonic() < deadline:
-            partitions = self._metadata()[name].partitions.values()
+            found = self._metadata().get(name)
+            partitions = [] if found is None else list(found.partitions.values())
             if len(partitions) >= total and all(own.leader >= 0 for own in partitions):
                 return
             time.sleep(0.1)
