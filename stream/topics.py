@@ -101,8 +101,7 @@ class Topics:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise self._failure(f"topic {name} cannot be made", error) from None
         # The broker that answers may not have heard yet, and whoever looks next would find them missing.
-        for spec in specs:
-            self._until_led(spec.name, 1)
+        self._until_led({spec.name: 1 for spec in specs})
 
     def add_partitions(self, name: str, total: int) -> None:
         """Give a topic more partitions; returns when each has a leader.
@@ -117,18 +116,19 @@ class Topics:
             made[name].result()
         except KafkaException as error:
             raise self._failure(f"topic {name} cannot be given {total} partitions", error) from None
-        self._until_led(name, total)
+        self._until_led({name: total})
 
-    def _until_led(self, name: str, total: int) -> None:
-        """Return when a topic has so many partitions or more, each with a leader."""
+    def _until_led(self, wanted: Mapping[str, int]) -> None:
+        """Return when each topic has as many partitions as wanted or more, all of them with a leader."""
         deadline = time.monotonic() + self._timeout_s
+        waiting = list(wanted)
         while time.monotonic() < deadline:
-            found = self._metadata().get(name)
-            partitions = [] if found is None else list(found.partitions.values())
-            if len(partitions) >= total and all(own.leader >= 0 for own in partitions):
+            found = self._metadata()
+            waiting = [name for name in waiting if not _led(found.get(name), wanted[name])]
+            if not waiting:
                 return
             time.sleep(0.1)
-        raise CommandError(f"the new partitions of topic {name} have no leaders yet", "try again")
+        raise CommandError(f"the new partitions of topic {waiting[0]} have no leaders yet", "try again")
 
     def members(self, group: str) -> int:
         """Return how many members a consumer group has; none when there is no such group.
@@ -201,3 +201,8 @@ def require_topics(settings: Settings, roles: Collection[str] = ROLES, timeout_s
             "make them with: gatewatch topics create",
             ExitCode.UNREACHABLE,
         )
+
+
+def _led(topic: Any, partitions: int) -> bool:
+    own = [] if topic is None else list(topic.partitions.values())
+    return len(own) >= partitions and all(partition.leader >= 0 for partition in own)
