@@ -1,32 +1,27 @@
 """The topic ``models`` from outside of a worker's event loop: read to its end, and changed. Every method blocks."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException
-from confluent_kafka import TopicPartition as Offset
+from confluent_kafka import KafkaException
 
 from stream import assembly
 from stream.assembly import Models
 from stream.clock import now_ms
 from stream.cycle import AbandonedError, Cycle, Delivery, DeliveryError, Flushes, Transactions
-from stream.errors import CommandError, ExitCode
+from stream.errors import CommandError
 from stream.kafka_config import consumer_config, producer_config, without_membership
 from stream.model_records import ModelRecord, ModelRole, Present, TopicModels, applied, outgoing, record_of
 from stream.settings import Settings
-from stream.topics import Topics
+from stream.whole_topic import WholeTopic
 
 log = structlog.get_logger(__name__)
 
 _ROLE = "detect"
 _STEP_TIMEOUT_S = 30.0
-_SILENCE_S = 30.0
 _READ_AT_ONCE = 10
-_LASTING = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}
-"""Errors of the consumer that waiting does not mend."""
 
 Change = Callable[[Present, int], Sequence[ModelRecord]]
 """Returns the records to add to the topic, of what it holds and the present time."""
@@ -44,22 +39,24 @@ class FollowedModels(NamedTuple):
     position: int
 
 
-class ModelTopic:
-    """The topic as it is now.
+class ModelTopic(WholeTopic):
+    """The topic as it is now; use it as a context.
 
     Args:
         settings: how to reach the brokers, and the topic's name.
 
     Attributes:
-        consumer: assigned to it; joins no group.
         position: offset after the last record read.
         present: what the topic holds, as far as it was read.
+
+    Raises:
+        CommandError: no broker answers, or there is no such topic (exit code 3).
     """
 
     def __init__(self, settings: Settings) -> None:
+        hint = "make it with: gatewatch topics create --set model.bundle=topic:"
+        super().__init__(settings, settings.topics.models, _ROLE, hint)
         self._settings = settings
-        self.name = settings.topics.models
-        self.consumer = Consumer(reader_config(settings))
         self.position = 0
         self.present: dict[ModelRole, ModelRecord] = {}
 
@@ -69,25 +66,13 @@ class ModelTopic:
         Raises:
             CommandError: the brokers refuse, or have long been silent.
         """
-        self.consumer.assign([Offset(self.name, 0, self.position)])
-        heard, complaint = time.monotonic(), ""
-        while True:
-            if time.monotonic() > heard + _SILENCE_S:
-                raise CommandError(f"{self.name} cannot be read to its end: {complaint or 'the brokers are silent'}")
-            for message in self.consumer.consume(_READ_AT_ONCE, 0.2):
-                error = message.error()
-                if error is None:
-                    heard, record = time.monotonic(), read_record(message)
-                    self.position = (message.offset() or 0) + 1
-                    if record is not None:
-                        self.present = applied(self.present, [record])
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- the constant's name
-                    self.position = message.offset() or 0
-                    return self.present
-                elif error.fatal() or error.code() in _LASTING:
-                    raise CommandError(f"{self.name} cannot be read: {error.str()}")
-                else:
-                    complaint = error.str()
+        self.look_again()
+        for message in self.messages({0: self.position}, _READ_AT_ONCE):
+            record = read_record(message)
+            if record is not None:
+                self.present = applied(self.present, [record])
+        self.position = self.bounds[0][1]
+        return self.present
 
     def change(self, decide: Change) -> Sequence[ModelRecord]:
         """Add the records that are decided on to the topic: all in one transaction, or in their order without one.
@@ -127,17 +112,11 @@ def model_topic(settings: Settings) -> Iterator[ModelTopic]:
     Raises:
         CommandError: no broker answers, or the topic is missing (exit code 3); or the broker refuses.
     """
-    name = settings.topics.models
-    if not Topics(settings).partitions(name):
-        hint = "make it with: gatewatch topics create --set model.bundle=topic:"
-        raise CommandError(f"missing topic: {name}", hint, ExitCode.UNREACHABLE)
-    topic = ModelTopic(settings)
-    try:
-        yield topic
-    except KafkaException as error:
-        raise CommandError(f"{name}: the broker refuses: {error.args[0].str()}") from error
-    finally:
-        topic.consumer.close()
+    with ModelTopic(settings) as topic:
+        try:
+            yield topic
+        except KafkaException as error:
+            raise CommandError(f"{topic.name}: the broker refuses: {error.args[0].str()}") from error
 
 
 def read_record(message: Any) -> ModelRecord | None:

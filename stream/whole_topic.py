@@ -14,6 +14,7 @@ from stream.settings import Settings
 from stream.topics import TIMEOUT_S, Topics
 
 _SILENCE_S = 30.0
+_HINT = "make it with: gatewatch topics create"
 _LASTING = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}
 """Errors of the consumer that waiting does not mend."""
 
@@ -29,6 +30,7 @@ class WholeTopic:
         name: of the topic.
         group_suffix: of the group whose committed offsets ``consumer`` asks for; it does not join, and without a commit
             there is no such group.
+        hint: how to make the topic.
 
     Attributes:
         name: of the topic.
@@ -39,25 +41,25 @@ class WholeTopic:
         CommandError: no broker answers, or there is no such topic (exit code 3).
     """
 
-    def __init__(self, settings: Settings, name: str, group_suffix: str) -> None:
+    def __init__(self, settings: Settings, name: str, group_suffix: str, hint: str = _HINT) -> None:
         self.name = name
-        partitions = Topics(settings).partitions(self.name)
-        if not partitions:
-            raise CommandError(
-                f"missing topic: {self.name}", "make it with: gatewatch topics create", ExitCode.UNREACHABLE
-            )
+        self.bounds = dict.fromkeys(Topics(settings).partitions(self.name), (0, 0))
+        if not self.bounds:
+            raise CommandError(f"missing topic: {self.name}", hint, ExitCode.UNREACHABLE)
         self.consumer = Consumer(consumer_config(settings, group_suffix))
-        with self._asking():
-            self.bounds = {
-                number: self.consumer.get_watermark_offsets(Offset(self.name, number), TIMEOUT_S)
-                for number in partitions
-            }
+        self.look_again()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.consumer.close()
+
+    def look_again(self) -> None:
+        """Look the bounds up again, so that what has come since is read as well."""
+        with self._asking():
+            for number in self.bounds:
+                self.bounds[number] = self.consumer.get_watermark_offsets(Offset(self.name, number), TIMEOUT_S)
 
     def committed(self) -> dict[int, tuple[int, str | None]]:
         """Return the group's committed offset and its metadata of every partition; a negative offset is none."""
