@@ -11,6 +11,8 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 ENSEMBLE = "ensemble.npz"
 REFERENCE = "reference.npz"
+ESTIMATOR = "estimator.joblib"
+"""For data scientists: written when asked for, never opened by gatewatch."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*")
 

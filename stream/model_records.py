@@ -6,13 +6,11 @@ from typing import NamedTuple
 
 from featurizer.features import FeatureSchema
 from scorer.bundle import BundleError, ModelBundle
+from scorer.manifest import ESTIMATOR
 from stream.assembly import Models
 from stream.bundles import read_zipped, zipped
 from stream.errors import CommandError, ExitCode
 from stream.wire import Outgoing, Stored
-
-ESTIMATOR = "estimator.joblib"
-"""Left out of records: it is for data scientists, can be large, and gatewatch never opens it."""
 
 _ROOM_BYTES = 4096
 """Of a record, for its key, its headers and the batch around it."""
@@ -83,7 +81,7 @@ def outgoing(topic: str, change: ModelRecord) -> Outgoing:
 
 
 def trial_record(bundle: ModelBundle, time: int, record_bytes: int) -> ModelRecord:
-    """Return the record that makes a bundle the challenger.
+    """Return the record that makes a bundle the challenger; the estimator is left out, since it can be large.
 
     Args:
         bundle: the bundle.

@@ -23,7 +23,7 @@ from scorer.evaluation import Evaluate, Fold, Split
 from scorer.feedback import Feedback
 from scorer.holdout import hold_out
 from scorer.labelling import LabelledVectors
-from scorer.manifest import DataSource
+from scorer.manifest import ESTIMATOR, DataSource
 from scorer.table_recipe import (
     FEATURE_SETS,
     TableReport,
@@ -40,8 +40,6 @@ from scorer.training import Fitted, Trained
 from stream.errors import CommandError
 from stream.sources import Source
 from stream.stages import Stages, library_versions
-
-ESTIMATOR = "estimator.joblib"
 
 MAX_PROCESSES = 8
 """Processes that measure at the same time; each takes about 150 MB."""

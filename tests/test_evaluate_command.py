@@ -16,16 +16,9 @@ from stream.cli import main
 from stream.recorder import Recorder
 from stream.replay import Replay
 from stream.settings import Settings, load_settings
-from tests.simulated_logs import simulated_log
+from tests.simulated_logs import DEMO_LIMITS, as_flags, short_log
 
-LIMITS = {
-    "sessions.gap_s": 60.0,
-    "sessions.quiet_s": 3.0,
-    "sessions.lateness_s": 1.0,
-    "model.minimum_edges": 200,
-    "model.bundle": "demo",
-}
-SET_LIMITS = [part for name, value in LIMITS.items() for part in ("--set", f"{name}={value}")]
+SET_LIMITS = as_flags(DEMO_LIMITS)
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -39,12 +32,12 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def traffic(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Simulated calls and their labels."""
-    return simulated_log(tmp_path_factory.mktemp("traffic"), seed=5, duration_s=60, rate=120, attack_share=0.15)
+    return short_log(tmp_path_factory.mktemp("traffic"))
 
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    return load_settings(None, LIMITS)
+    return load_settings(None, DEMO_LIMITS)
 
 
 @pytest.fixture(scope="module")

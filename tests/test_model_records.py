@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureSchema
 from scorer.bundle import BundleError, ModelBundle
+from scorer.manifest import ESTIMATOR
 from stream.errors import CommandError, ExitCode
 from stream.model_records import (
-    ESTIMATOR,
     ModelRecord,
     ModelRole,
     Present,

@@ -18,7 +18,7 @@ from scorer.access_behaviour import Rows, read_table
 from scorer.attacks import Kind
 from scorer.bundle import ModelBundle
 from scorer.evaluation import honest
-from scorer.manifest import MANIFEST
+from scorer.manifest import ESTIMATOR, MANIFEST
 from scorer.model_card import CAPTIONS, CARD
 from scorer.training import Recipe
 from stream.bundles import read_bundle
@@ -26,18 +26,18 @@ from stream.cli import main
 from stream.replay import replay_vectors
 from stream.settings import load_settings
 from stream.stages import library_versions
-from stream.train import ESTIMATOR, runner, table_data, workers
+from stream.train import runner, table_data, workers
 from tests.labelled_sessions import make_examples
 from tests.made_up_report import made_up_report
 from tests.pictures import assert_picture
-from tests.simulated_logs import simulated_log
+from tests.simulated_logs import as_flags, simulated_log
 
 SCHEMA = ACCESS_BEHAVIOUR_V1
 LIMITS = {"sessions.gap_s": 60.0, "sessions.quiet_s": 3.0, "sessions.lateness_s": 1.0}
 FEW = 90
 """Woven attacks that suffice here."""
 MINE = ["--name", "mine", "--with-estimator", "--licence", "Apache-2.0"]
-SET_LIMITS = [part for name, value in LIMITS.items() for part in ("--set", f"{name}={value}")]
+SET_LIMITS = as_flags(LIMITS)
 
 
 @pytest.fixture(autouse=True)

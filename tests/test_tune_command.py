@@ -17,15 +17,8 @@ from stream.assembly import alert_policy, model_bundle
 from stream.cli import main
 from stream.recorder import Recorder
 from stream.settings import load_settings
-from tests.simulated_logs import simulated_log
+from tests.simulated_logs import DEMO_LIMITS, as_flags, short_log
 
-LIMITS = {
-    "sessions.gap_s": 60.0,
-    "sessions.quiet_s": 3.0,
-    "sessions.lateness_s": 1.0,
-    "model.minimum_edges": 200,
-    "model.bundle": "demo",
-}
 FILE = """# Ours
 [sessions]
 gap_s = 60
@@ -53,12 +46,12 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def traffic(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Simulated calls and their labels."""
-    return simulated_log(tmp_path_factory.mktemp("traffic"), seed=5, duration_s=60, rate=120, attack_share=0.15)
+    return short_log(tmp_path_factory.mktemp("traffic"))
 
 
 def set_limits(**others: Any) -> list[str]:
     """Return the limits as flags."""
-    return [part for name, value in {**LIMITS, **others}.items() for part in ("--set", f"{name}={value}")]
+    return as_flags({**DEMO_LIMITS, **others})
 
 
 def run(*arguments: str) -> str:
@@ -85,7 +78,7 @@ def replay(calls: Path, flags: list[str]) -> str:
 
 
 def test_alerts_are_those_that_a_replay_raises(traffic: tuple[Path, Path]) -> None:
-    settings = load_settings(None, LIMITS)
+    settings = load_settings(None, DEMO_LIMITS)
     bundle = model_bundle(settings)
     recording, _ = Recorder(settings, bundle).record([traffic[0]], read_labels(traffic[1].read_bytes()))
     tuning = Tuning(recording, alert_policy(settings), labelled=True, seed=0)

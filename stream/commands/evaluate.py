@@ -11,8 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
 from stream import assembly
-from stream.commands.replay import require_format
-from stream.commands.train_flags import FormatFlag
+from stream.commands.log_flags import CallsFlag, FormatFlag, labels_option, require_format
 from stream.console import print_json, stderr, stdout
 from stream.errors import CommandError, ExitCode
 from stream.flags import AssignFlag, BundleFlag, ConfigFlag, JsonFlag, settings_of
@@ -20,22 +19,7 @@ from stream.flags import AssignFlag, BundleFlag, ConfigFlag, JsonFlag, settings_
 if TYPE_CHECKING:
     from scorer.detector_report import DetectorReport
 
-CallsFlag = Annotated[
-    list[Path],
-    typer.Option(
-        "--calls", metavar="FILE", help="Gateway log; may be repeated, the oldest first.", exists=True, dir_okay=False
-    ),
-]
-LabelsFlag = Annotated[
-    Path,
-    typer.Option(
-        "--labels",
-        metavar="FILE",
-        help='Known attacks in the calls, a line each: {"client": …, "attack": …, "start": ms, "end": ms}.',
-        exists=True,
-        dir_okay=False,
-    ),
-]
+LabelsFlag = Annotated[Path, labels_option()]
 OutFlag = Annotated[
     Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write report.html and report.json to.")
 ]

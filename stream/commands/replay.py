@@ -11,8 +11,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from stream import assembly
 from stream.adapters import FORMATS
+from stream.commands.log_flags import require_format
 from stream.console import stderr
-from stream.errors import CommandError, ExitCode
+from stream.errors import CommandError
 from stream.flags import AssignFlag, BundleFlag, ConfigFlag, JsonFlag, settings_of
 from stream.replay import Progress as Report
 from stream.replay import Replay
@@ -65,16 +66,6 @@ def replay(  # noqa: PLR0913 -- one parameter per flag
             "no line was understood as a call",
             "name the format with --format; --json shows each dead letter with its reason",
         )
-
-
-def require_format(name: str) -> None:
-    """Refuse a log format that there is not.
-
-    Raises:
-        CommandError: names those that there are.
-    """
-    if name not in FORMATS:
-        raise CommandError(f"no format {name!r}", f"choose one of {', '.join(FORMATS)}", ExitCode.USAGE)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 
 from stream.adapters import FORMATS
+from stream.commands.log_flags import FormatFlag
 from stream.commands.stage_bars import stage_bars
 from stream.commands.train_flags import (
     CONTAMINATION,
@@ -20,7 +21,6 @@ from stream.commands.train_flags import (
     ContaminationFlag,
     DescriptionFlag,
     EstimatorFlag,
-    FormatFlag,
     LabelsFlag,
     LabelWeightFlag,
     LicenceFlag,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stream.adapters import FORMATS
+from stream.commands.log_flags import labels_option
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 """Names that a manifest may hold."""
@@ -57,19 +57,7 @@ LabelWeightFlag = Annotated[
         show_default=False,
     ),
 ]
-LabelsFlag = Annotated[
-    Path | None,
-    typer.Option(
-        "--labels",
-        metavar="FILE",
-        help='Known attacks in the calls, a line each: {"client": …, "attack": …, "start": ms, "end": ms}. '
-        "Without it attacks are woven into the calls.",
-        show_default=False,
-        exists=True,
-        dir_okay=False,
-    ),
-]
-FormatFlag = Annotated[str, typer.Option("--format", "-f", metavar="|".join(FORMATS), help="Log format of --calls.")]
+LabelsFlag = Annotated[Path | None, labels_option("Without it attacks are woven into the calls.")]
 OutFlag = Annotated[
     Path | None,
     typer.Option(

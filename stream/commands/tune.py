@@ -14,8 +14,7 @@ from scorer.bootstrap import Estimate
 from scorer.detection import Proportion
 from scorer.tuning import Budget, TradeRow
 from stream import assembly
-from stream.adapters import FORMATS
-from stream.commands.replay import require_format
+from stream.commands.log_flags import CallsFlag, FormatFlag, labels_option, require_format
 from stream.config_file import fragment, write_values
 from stream.console import print_json, stderr, stdout
 from stream.errors import CommandError, ExitCode
@@ -29,25 +28,7 @@ SECTION = "model"
 NAMES = {"open": "threshold_open", "closed": "threshold_closed"}
 """Field of Thresholds -> setting of SECTION."""
 
-CallsFlag = Annotated[
-    list[Path],
-    typer.Option(
-        "--calls", metavar="FILE", help="Gateway log; may be repeated, the oldest first.", exists=True, dir_okay=False
-    ),
-]
-LabelsFlag = Annotated[
-    Path | None,
-    typer.Option(
-        "--labels",
-        metavar="FILE",
-        help='Known attacks in the calls, a line each: {"client": …, "attack": …, "start": ms, "end": ms}. '
-        "Without it all alerts count, those on real attacks too.",
-        show_default=False,
-        exists=True,
-        dir_okay=False,
-    ),
-]
-FormatFlag = Annotated[str, typer.Option("--format", "-f", metavar="|".join(FORMATS), help="Log format of --calls.")]
+LabelsFlag = Annotated[Path | None, labels_option("Without it all alerts count, those on real attacks too.")]
 BudgetFlag = Annotated[
     float | None,
     typer.Option(
