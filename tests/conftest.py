@@ -10,6 +10,7 @@ import pytest
 
 from tests.kafka_broker import Broker, BrokerStartError, BrokerUnavailableError, running_broker
 from tests.kafka_fixture import Kafka
+from tests.side_by_side import turn
 from tests.start_server import StartServer
 
 BROKER = pytest.StashKey[Broker | BrokerUnavailableError | BrokerStartError]()
@@ -30,6 +31,16 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
                 session.config.stash[BROKER] = stack.enter_context(running_broker())
             except (BrokerUnavailableError, BrokerStartError) as error:
                 session.config.stash[BROKER] = error
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Wait for a turn where tests run side by side, before anything counts the test's time."""
+    if not hasattr(item.config, "workerinput"):  # there is one process
+        return (yield)
+    factory: pytest.TempPathFactory = item.config._tmp_path_factory  # type: ignore[attr-defined] # pytest's own
+    with turn(factory.getbasetemp().parent, alone=item.get_closest_marker("alone") is not None):
         return (yield)
 
 

@@ -190,8 +190,9 @@ def test_a_topic_that_refuses_records_ends_the_worker(guarantee: str, kafka: Kaf
     assert sum(gatewatch.committed("detect", gatewatch.api_calls).values()) == 0
 
 
+@pytest.mark.alone
 def test_a_broker_that_crashes_and_comes_back_loses_and_doubles_nothing(kafka: Kafka, tmp_path: Path) -> None:
-    """It is away for longer than the worker's place in its groups is kept."""
+    """It is away for longer than the worker's place in its groups is kept, and back before the worker gives up."""
     gatewatch = deploy(kafka, tmp_path, kafka__transaction_timeout_s=120)
     with gatewatch.worker() as worker, Load(gatewatch.producer(), gatewatch.logs, rate=2000, keyed=False) as load:
         wait_for(lambda: worker.metric("gatewatch_alerts_total") > 0, "alerts")

@@ -15,6 +15,7 @@ FIRING = "ALERTS{"
 
 @pytest.mark.kafka
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 @pytest.mark.skipif(find_program("prometheus") is None, reason="prometheus is missing: apt-get install prometheus")
 @pytest.mark.skipif("KAFKA_BOOTSTRAP" in os.environ, reason="would use the default topics of your cluster")
