@@ -13,7 +13,7 @@ from scorer.feedback import Feedback
 from scorer.judged import Detection, Share
 from scorer.labelling import LabelledVectors
 from scorer.manifest import Manifest
-from scorer.model_card import CAPTIONS, CARD, card, facts, sweep_table, table
+from scorer.model_card import CAPTIONS, CARD, card, chosen, estimator, facts, sweep_table, table
 from scorer.model_card import plots as embedded
 from scorer.thresholds import sweep
 from scorer.training import Trained
@@ -160,9 +160,11 @@ def _training(vectors: LabelledVectors, manifest: Manifest, *, woven: bool) -> s
     usable = ready(vectors)
     opened = int((usable & ~vectors.closed).sum())
     return f"""
-scikit-learn's HistGradientBoostingClassifier (parameters below), on {int(usable.sum()):,} vectors: sessions at
+{estimator(manifest)} (parameters below), on {int(usable.sum()):,} vectors: sessions at
 their end, and {opened:,} vectors of sessions that still went on. The rows of a session share its weight, both
 classes weigh the same. A vector taken before the first hostile call is benign.
+
+{chosen(manifest)}
 
 {COPIES} copies of every training row have features of the traffic that are somewhat greater or smaller (about
 {VARIATION:.0%} each): the mix of traffic shifts from day to day, and a model must not recognise an endpoint by its

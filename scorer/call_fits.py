@@ -10,8 +10,9 @@ from scorer.call_recipe import examples_of, preparation, ready
 from scorer.examples import Labels, Scores, greatest
 from scorer.holdout import Holdout
 from scorer.labelling import LabelledVectors
+from scorer.search import search
 from scorer.thresholds import Thresholds, best_f1, most_found, within_budget
-from scorer.training import Fitted, Recipe, fit_and_score
+from scorer.training import AnyRecipe, Fitted, fit_and_score
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,25 +39,31 @@ class CallFits:
     final: FittedRows
 
 
-def fit_rows(vectors: LabelledVectors, rows: Labels, recipe: Recipe, seed: int, schema: FeatureSchema) -> FittedRows:
+def fit_rows(  # noqa: PLR0913, PLR0917 -- what decides a fit
+    vectors: LabelledVectors, rows: Labels, recipe: AnyRecipe, seed: int, schema: FeatureSchema, candidates: int = 1
+) -> FittedRows:
     """Fit to some vectors, and score them out of fold.
 
     Args:
         vectors: all vectors.
         rows: which of them, shape (n,).
         recipe: parameters of the trees.
-        seed: of the fits, the folds and the variation of the traffic.
+        seed: of the search, the fits, the folds and the variation of the traffic.
         schema: features of the vectors.
+        candidates: recipes to choose from, that one among them; 1 is no search.
     """
-    fitted = fit_and_score(examples_of(vectors, rows), recipe, seed, preparation(seed, schema))
-    return FittedRows(fitted.estimator, fitted.scores, rows)
+    examples, prepare = examples_of(vectors, rows), preparation(seed, schema)
+    fitted = fit_and_score(examples, search(examples, recipe, candidates, seed, prepare), seed, prepare)
+    return FittedRows(fitted.estimator, fitted.scores, fitted.recipe, rows)
 
 
-def fit_calls(vectors: LabelledVectors, split: Holdout, recipe: Recipe, seed: int, schema: FeatureSchema) -> CallFits:
+def fit_calls(  # noqa: PLR0913, PLR0917 -- what decides a fit
+    vectors: LabelledVectors, split: Holdout, recipe: AnyRecipe, seed: int, schema: FeatureSchema, candidates: int = 1
+) -> CallFits:
     """Fit both models of a training run to the vectors that are ``ready``; as ``fit_rows``."""
     usable = ready(vectors)
     sides = (usable & split.train[vectors.session], usable)
-    return CallFits(*(fit_rows(vectors, rows, recipe, seed, schema) for rows in sides))
+    return CallFits(*(fit_rows(vectors, rows, recipe, seed, schema, candidates) for rows in sides))
 
 
 class CallThresholds(msgspec.Struct, frozen=True):

@@ -8,17 +8,21 @@ import msgspec
 import numpy as np
 
 from featurizer.features import FeatureSchema
+from scorer.catboost_recipe import CatBoostRecipe
 from scorer.examples import Examples, Labels
 from scorer.feedback import Feedback
 from scorer.labelling import LabelledVectors
 from scorer.manifest import DataSource, Manifest
 from scorer.thresholds import Thresholds
-from scorer.training import INNER_FOLDS, Prepare, Recipe, Trained, assemble, smallest_table
+from scorer.training import INNER_FOLDS, AnyRecipe, Prepare, Recipe, Trained, assemble, smallest_table
 
 FALSE_ALERT_BUDGET = 1.0
 """Early alerts in 1,000 benign sessions that the threshold for open sessions may raise, unless told otherwise."""
 FEWEST_ATTACKS = 10
 """Attacked sessions, and benign ones, below which nothing can be learnt and measured."""
+
+RECIPES: Mapping[str, AnyRecipe] = {Recipe.NAME: Recipe(), CatBoostRecipe.NAME: CatBoostRecipe()}
+"""The recipe of each kind of model."""
 
 COPIES = 3
 """Copies of every training row as of another mix of traffic."""
@@ -76,6 +80,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         seed: seed of every random choice.
         false_alert_budget: early alerts in 1,000 benign sessions that the threshold for open sessions may raise.
         recipe: parameters of the trees.
+        candidates: recipes to choose from, that one among them; 1 is no search.
         session_limits: settings that the sessions were cut by, by name; recorded, since service should have the same.
         weaving: how the labelled attacks came about, when they were woven in; the budget then bounds false alerts of
             any kind, early or at a session's end.
@@ -85,7 +90,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     seed: int = 0
     false_alert_budget: float = FALSE_ALERT_BUDGET
-    recipe: Recipe = Recipe()
+    recipe: AnyRecipe = Recipe()
+    candidates: int = 1
     session_limits: dict[str, float] = {}
     weaving: Weaving | None = None
     feedback: Feedback | None = None
@@ -187,7 +193,9 @@ def bundle_of_calls(  # noqa: PLR0913 -- what a manifest records, each named at 
         versions: library versions to record.
     """
     parameters = {
+        "model": options.recipe.NAME,
         **msgspec.structs.asdict(options.recipe),
+        "candidates": options.candidates,
         "false_alert_budget": options.false_alert_budget,
         "traffic_copies": COPIES,
         "traffic_variation": VARIATION,

@@ -13,8 +13,9 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from sklearn.model_selection import train_test_split
 
 from scorer.examples import Examples, Indices, Labels, Scores
+from scorer.search import search
 from scorer.thresholds import SweepRow, best_f1, choose, sweep_row
-from scorer.training import Recipe, fit, out_of_fold, predict, splits
+from scorer.training import AnyRecipe, fit, out_of_fold, predict, splits
 
 OUTER_FOLDS = 5
 SEEDS = (0, 1, 2)
@@ -91,6 +92,10 @@ class Evaluation:
         names = ("threshold", "recall", "precision", "false_alerts")
         return {name: _figure([getattr(row, name) for row in rows]) for name in names if rows}
 
+    def calibration_error(self, anomalous: Labels) -> float:
+        """Return the expected calibration error over all rows of a repetition, the mean of the repetitions."""
+        return float(np.mean([calibration_error(*run) for run in self.repetitions(anomalous)]))
+
     def repetitions(self, anomalous: Labels) -> list[tuple[Labels, Scores]]:
         """Return labels and out-of-fold scores of each whole cross-validation."""
         groups = [self.folds[start : start + OUTER_FOLDS] for start in range(0, len(self.folds), OUTER_FOLDS)]
@@ -107,23 +112,26 @@ Runner = Callable[[Evaluate, Sequence[Split]], Iterable[Fold]]
 """Applies a function to splits, in order; ``map`` does, and so does the map of a process pool."""
 
 
-def honest(examples: Examples, recipe: Recipe, seeds: Sequence[int] = SEEDS, run: Runner = map) -> Evaluation:
+def honest(
+    examples: Examples, recipe: AnyRecipe, seeds: Sequence[int] = SEEDS, run: Runner = map, candidates: int = 1
+) -> Evaluation:
     """Evaluate by repeated cross-validation; groups stay together, thresholds come from the training folds.
 
     Each fold is the test fold once a seed. Its thresholds are chosen by a further cross-validation inside its training
-    rows.
+    rows, and so is its recipe where there are candidates.
 
     Args:
         examples: what to evaluate on.
         recipe: parameters of the trees.
         seeds: one cross-validation each.
         run: applies the work to the splits.
+        candidates: recipes that ``search`` compares for each test fold; 1 is no search.
     """
     parts = [(train, test, seed) for seed in seeds for train, test in splits(examples, OUTER_FOLDS, seed)]
-    return Evaluation(list(run(partial(_honest_fold, examples, recipe), parts)))
+    return Evaluation(list(run(partial(_honest_fold, examples, recipe, candidates), parts)))
 
 
-def original(examples: Examples, recipe: Recipe, count: int = ORIGINAL_SPLITS, run: Runner = map) -> Evaluation:
+def original(examples: Examples, recipe: AnyRecipe, count: int = ORIGINAL_SPLITS, run: Runner = map) -> Evaluation:
     """Evaluate as the deriving project did: one random split, the threshold chosen ON the test rows.
 
     It flatters. It is repeated over ``count`` random splits to show how far a single one is luck.
@@ -137,15 +145,16 @@ def original(examples: Examples, recipe: Recipe, count: int = ORIGINAL_SPLITS, r
     return Evaluation(list(run(partial(_original_fold, examples, recipe), parts)))
 
 
-def _honest_fold(examples: Examples, recipe: Recipe, split: Split) -> Fold:
+def _honest_fold(examples: Examples, recipe: AnyRecipe, candidates: int, split: Split) -> Fold:
     train, test, seed = split
     known = examples.take(train)
+    recipe = search(known, recipe, candidates, seed)
     chosen = choose(known.anomalous, out_of_fold(known, recipe, seed), STRICT_BUDGET)
     scores, labels = predict(fit(known, recipe, seed), examples.features[test]), examples.anomalous[test]
     return Fold(test, scores, quality(labels, scores, chosen.closed), sweep_row(labels, scores, chosen.open))
 
 
-def _original_fold(examples: Examples, recipe: Recipe, split: Split) -> Fold:
+def _original_fold(examples: Examples, recipe: AnyRecipe, split: Split) -> Fold:
     train, test, seed = split
     scores, labels = predict(fit(examples.take(train), recipe, seed), examples.features[test]), examples.anomalous[test]
     return Fold(test, scores, quality(labels, scores, best_f1(labels, scores)))
@@ -188,6 +197,19 @@ def calibration_error(anomalous: Labels, scores: Scores, bins: int = CALIBRATION
     """Return the expected calibration error: mean distance of score and share of anomalies, by rows of a bin."""
     parts = calibration(anomalous, scores, bins)
     return sum(part.rows * abs(part.score - part.anomalous) for part in parts) / len(scores)
+
+
+def calibration_noise(scores: Scores, draws: int = 100) -> float:
+    """Return the expected calibration error that the scores would show if they were exactly the probabilities.
+
+    It is not 0: in a bin of few rows the share of anomalies differs from the mean score by chance.
+
+    Args:
+        scores: shape (n,).
+        draws: sets of labels that are drawn by the scores.
+    """
+    rng = np.random.default_rng(0)
+    return float(np.mean([calibration_error(rng.random(len(scores)) < scores, scores) for _ in range(draws)]))
 
 
 def _figure(values: Sequence[float]) -> Figure:

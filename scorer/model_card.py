@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from scorer.catboost_recipe import CatBoostRecipe
 from scorer.evaluation import Evaluation, Figure
 from scorer.manifest import Manifest
 from scorer.thresholds import SweepRow
+from scorer.training import Recipe
 
 CARD = "MODEL_CARD.md"
 
@@ -29,6 +31,25 @@ CAPTIONS = {
     "shap_summary.png": "SHAP summary",
 }
 """Plot -> its caption, in the order shown."""
+
+
+_ESTIMATORS = {kind.NAME: kind.ESTIMATOR for kind in (Recipe, CatBoostRecipe)}
+
+
+def estimator(manifest: Manifest) -> str:
+    """Return whose trees the model's are."""
+    return _ESTIMATORS[manifest.parameters.get("model", Recipe.NAME)]
+
+
+def chosen(manifest: Manifest) -> str:
+    """Say how the recipe was chosen, where it was; empty where it was not."""
+    count = manifest.parameters.get("candidates", 1)
+    if count == 1:
+        return ""
+    return (
+        f"The parameters are the best of {count} candidates, drawn at random, by the log loss of scores out of fold;\n"
+        "for every figure below they were chosen anew, without the rows that it was measured on."
+    )
 
 
 def card(title: str, sections: Iterable[tuple[str, str]]) -> bytes:

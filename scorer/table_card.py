@@ -5,15 +5,15 @@ import numpy as np
 from featurizer.features import ACCESS_BEHAVIOUR_V1
 from scorer import feature_plots, plots
 from scorer.access_behaviour import OUR_COLUMNS, Rows, read_table
-from scorer.evaluation import STRICT_BUDGET
+from scorer.evaluation import STRICT_BUDGET, calibration_noise
 from scorer.examples import Examples
 from scorer.explanation import contributions
 from scorer.manifest import Manifest
-from scorer.model_card import CAPTIONS, CARD, card, facts, figure, results, sweep_table, table
+from scorer.model_card import CAPTIONS, CARD, card, chosen, estimator, facts, figure, results, sweep_table, table
 from scorer.model_card import plots as embedded
 from scorer.table_recipe import ROWS, TableReport, medians
 from scorer.thresholds import sweep
-from scorer.training import Trained
+from scorer.training import Recipe, Trained
 
 
 def documents(data: bytes, trained: Trained, report: TableReport) -> dict[str, bytes]:
@@ -49,14 +49,14 @@ def _card(manifest: Manifest, report: TableReport, examples: Examples, data: byt
             ("Intended use", _USE),
             ("Data", _data(data)),
             ("Features", _features()),
-            ("Training", _training(examples)),
+            ("Training", _training(examples, manifest)),
             ("How good it is: honest protocol", _honest(report)),
             ("The deriving project's own protocol", _original(report)),
             ("Threshold sweep", _sweep(report)),
             ("Plots", embedded(CAPTIONS)),
             ("Limits", _LIMITS),
             ("Facts", facts(manifest)),
-            ("Make it again", f"`gatewatch train --recipe access-behaviour --seed {manifest.seed}`\n{_AGAIN}"),
+            ("Make it again", f"`{_command(manifest)}`\n{_AGAIN}"),
         ],
     )
 
@@ -146,10 +146,22 @@ def _origin(name: str) -> str:
     return f"{factors} / ({divisors})" if "x" in divisors.split() else " / ".join(filter(None, (factors, divisors)))
 
 
-def _training(examples: Examples) -> str:
+def _command(manifest: Manifest) -> str:
+    own = manifest.parameters
+    model = "" if own.get("model", Recipe.NAME) == Recipe.NAME else f" --model {own['model']}"
+    search = "" if own.get("candidates", 1) == 1 else f" --search {own['candidates']}"
+    return f"gatewatch train --recipe access-behaviour{model}{search} --seed {manifest.seed}"
+
+
+_HANDFUL = """\
+The parameters are the best of a handful that were compared by the protocol below, on its test folds: that flatters
+them a little."""
+
+
+def _training(examples: Examples, manifest: Manifest) -> str:
     return f"""
-scikit-learn's HistGradientBoostingClassifier (parameters under Facts) on all {len(examples):,} rows. The parameters are
-the best of a handful that were compared by the protocol below, on its test folds: that flatters them a little.
+{estimator(manifest)} (parameters under Facts) on all {len(examples):,} rows.
+{chosen(manifest) or _HANDFUL}
 
 Thresholds come from scores out of fold (5 folds, groups kept together):
 - closed sessions: the threshold of greatest F1;
@@ -162,6 +174,10 @@ def _honest(report: TableReport) -> str:
     named = {f"{features}; {rows} rows": part for (rows, features), part in report.honest.items()}
     strict = report.shipped.strict_figures()
     false = strict["false_alerts"]
+    shipped = report.shipped
+    whole = shipped.calibration_error(report.anomalous)
+    noise_of_folds = float(np.mean([calibration_noise(fold.scores) for fold in shipped.folds]))
+    noise = float(np.mean([calibration_noise(scores) for _, scores in shipped.repetitions(report.anomalous)]))
     return f"""
 StratifiedGroupKFold, 5 folds, 3 seeds, equal rows kept together; each fold's threshold is chosen by a further
 cross-validation inside its training rows. Mean ± standard deviation over the 15 test folds.
@@ -172,6 +188,9 @@ cross-validation inside its training rows. Mean ± standard deviation over the 1
 - **their nine + 2**: those, `n_apis` and `edges_per_api`.
 
 {results(named)}
+
+ECE needs more rows than a test fold has: scores that are exactly probabilities would show {noise_of_folds:.3f} there.
+Over all rows of a repetition this model shows **{whole:.3f}**, where such scores would show {noise:.3f}.
 
 At the threshold for open sessions (chosen the same way): recall {figure(strict["recall"])}, precision
 {figure(strict["precision"])}, {false.mean:.1f} ± {false.spread:.1f} false alerts in 1,000 benign sessions.

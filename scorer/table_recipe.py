@@ -9,11 +9,13 @@ import numpy as np
 
 from featurizer.features import ACCESS_BEHAVIOUR_V1
 from scorer.access_behaviour import Rows, Table
+from scorer.catboost_recipe import CatBoostRecipe
 from scorer.evaluation import SEEDS, STRICT_BUDGET, Evaluation, Runner, honest, original
 from scorer.examples import Examples, Labels
 from scorer.manifest import DataSource, Manifest
+from scorer.search import search
 from scorer.thresholds import Thresholds, choose
-from scorer.training import Fitted, Recipe, Trained, assemble, fit_and_score, smallest_table
+from scorer.training import AnyRecipe, Fitted, Recipe, Trained, assemble, fit_and_score, smallest_table
 
 NAME = "access-behaviour"
 ROWS = Rows.DEFAULT
@@ -31,6 +33,12 @@ RECIPE = Recipe(
 )
 """Many small trees, and a third of the features to choose from at each split: they are ratios of a few numbers, so that
 greedy choices among all of them repeat each other. Without class weights the scores stay probabilities."""
+
+RECIPES: Mapping[str, AnyRecipe] = {
+    Recipe.NAME: RECIPE,
+    CatBoostRecipe.NAME: CatBoostRecipe(class_weight=None),
+}
+"""The recipe of each kind of model."""
 
 OURS = "ours"
 NINE = "their nine"
@@ -55,14 +63,17 @@ def source_of(data: bytes) -> DataSource:
     )
 
 
-def fit_table(raw: Table, seed: int) -> Fitted:
-    """Fit the shipped model to the table.
+def fit_table(raw: Table, seed: int, recipe: AnyRecipe = RECIPE, candidates: int = 1) -> Fitted:
+    """Fit our model to the table.
 
     Args:
         raw: the table as it is, copies included.
-        seed: of the fits and of the folds.
+        seed: of the fits, the folds and the search.
+        recipe: parameters of the trees.
+        candidates: recipes to choose from, that one among them; 1 is no search.
     """
-    return fit_and_score(_examples(raw), RECIPE, seed)
+    examples = _examples(raw)
+    return fit_and_score(examples, search(examples, recipe, candidates, seed), seed)
 
 
 def table_thresholds(raw: Table, fitted: Fitted) -> Thresholds:
@@ -79,8 +90,9 @@ def bundle_of_table(  # noqa: PLR0913 -- what a manifest records, each named at 
     seed: int,
     versions: Mapping[str, str],
     metrics: Mapping[str, float],
+    candidates: int = 1,
 ) -> Trained:
-    """Return the bundle of the shipped model, without documents.
+    """Return the bundle of our model, without documents.
 
     Args:
         raw: the table as it is, copies included.
@@ -90,6 +102,7 @@ def bundle_of_table(  # noqa: PLR0913 -- what a manifest records, each named at 
         seed: that it was fitted with.
         versions: library versions to record.
         metrics: quality to record.
+        candidates: recipes that its own was chosen from.
     """
     examples = _examples(raw)
     manifest = Manifest(
@@ -100,7 +113,13 @@ def bundle_of_table(  # noqa: PLR0913 -- what a manifest records, each named at 
         data=source,
         trained_on=sentence(examples),
         seed=seed,
-        parameters={**msgspec.structs.asdict(RECIPE), "rows": ROWS.value, "strict_budget": STRICT_BUDGET},
+        parameters={
+            "model": fitted.recipe.NAME,
+            **msgspec.structs.asdict(fitted.recipe),
+            "candidates": candidates,
+            "rows": ROWS.value,
+            "strict_budget": STRICT_BUDGET,
+        },
         library_versions=dict(versions),
     )
     return assemble(examples, fitted.estimator, manifest, ACCESS_BEHAVIOUR_V1)
@@ -155,6 +174,19 @@ class TableReport:
         means = {name: round(figure.mean, 4) for name, figure in {**figures, **strict}.items()}
         spreads = {f"{name}_spread": round(figure.spread, 4) for name, figure in {**figures, **strict}.items()}
         return {**means, **spreads}
+
+
+def measure_ours(raw: Table, rows: Rows, recipe: AnyRecipe, candidates: int, run: Runner = map) -> Evaluation:
+    """Measure our features by the honest protocol, with any recipe.
+
+    Args:
+        raw: the table as it is, copies included.
+        rows: which of its rows.
+        recipe: parameters of the trees.
+        candidates: recipes to choose from for each test fold anew, that one among them; 1 is no search.
+        run: applies the work (to show progress).
+    """
+    return honest(raw.without_copies().select(rows).examples(), recipe, SEEDS, run, candidates)
 
 
 def measure(raw: Table, rows: Rows, features: str, run: Runner = map) -> Evaluation:

@@ -4,9 +4,9 @@ Same examples, recipe and seed give the same model: every fit runs on one thread
 depends on their order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -16,8 +16,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from featurizer.features import FeatureSchema, Matrix
 from scorer.bundle import ModelBundle, Reference
+from scorer.catboost_recipe import CatBoostRecipe, compile_catboost
 from scorer.ensemble import Ensemble
-from scorer.examples import Examples, Scores
+from scorer.examples import Examples, Labels, Scores
 from scorer.manifest import Manifest
 
 INNER_FOLDS = 5
@@ -33,6 +34,18 @@ class Recipe(msgspec.Struct, frozen=True):
     The defaults are those of the project that derived the access-behaviour table. Names as in scikit-learn.
     """
 
+    NAME: ClassVar[str] = "hgbt"
+    ESTIMATOR: ClassVar[str] = "scikit-learn's HistGradientBoostingClassifier"
+    SPACE: ClassVar[Mapping[str, Sequence[float]]] = {
+        "learning_rate": (0.03, 0.06, 0.1),
+        "max_iter": (100, 200, 300),
+        "max_leaf_nodes": (4, 8, 16),
+        "max_features": (0.1, 0.3, 0.5, 1.0),
+        "min_samples_leaf": (5, 10, 20),
+        "l2_regularization": (0.1, 1.0, 5.0),
+    }
+    """What a search may try."""
+
     learning_rate: float = 0.1
     max_iter: int = 60
     max_leaf_nodes: int = 16
@@ -46,8 +59,15 @@ class Recipe(msgspec.Struct, frozen=True):
         """Return the estimator, not yet fitted."""
         return HistGradientBoostingClassifier(**msgspec.structs.asdict(self), early_stopping=False, random_state=seed)
 
+    def fit(self, features: Matrix, anomalous: Labels, weights: Scores, seed: int) -> Any:
+        """Return the estimator fitted to the rows."""
+        return self.estimator(seed).fit(coarse(features), anomalous.astype(np.int64), weights)
 
-def fit(examples: Examples, recipe: Recipe, seed: int) -> Any:
+
+AnyRecipe = Recipe | CatBoostRecipe
+
+
+def fit(examples: Examples, recipe: AnyRecipe, seed: int) -> Any:
     """Return the estimator fitted to the examples.
 
     Raises:
@@ -56,9 +76,7 @@ def fit(examples: Examples, recipe: Recipe, seed: int) -> Any:
     if len(np.unique(examples.anomalous)) != 2:
         raise ValueError("training needs both anomalous and benign examples")
     with threadpool_limits(limits=1):
-        return recipe.estimator(seed).fit(
-            coarse(_without_empty(examples.features)), examples.anomalous.astype(np.int64), _sample_weights(examples)
-        )
+        return recipe.fit(_without_empty(examples.features), examples.anomalous, _sample_weights(examples), seed)
 
 
 def coarse(features: Matrix) -> Matrix:
@@ -77,9 +95,16 @@ def coarse(features: Matrix) -> Matrix:
     return result
 
 
+def compiled(estimator: Any) -> Ensemble:
+    """Return the ensemble that scores as a fitted estimator of any recipe does."""
+    if isinstance(estimator, HistGradientBoostingClassifier):
+        return Ensemble.from_estimator(estimator)
+    return compile_catboost(estimator)
+
+
 def predict(estimator: Any, features: Matrix) -> Scores:
     """Return the probability of anomaly of each row, shape (n,)."""
-    return Ensemble.from_estimator(estimator).probabilities(features)
+    return compiled(estimator).probabilities(features)
 
 
 Prepare = Callable[[Examples], Examples]
@@ -91,7 +116,7 @@ def as_they_are(examples: Examples) -> Examples:
     return examples
 
 
-def out_of_fold(examples: Examples, recipe: Recipe, seed: int, prepare: Prepare = as_they_are) -> Scores:
+def out_of_fold(examples: Examples, recipe: AnyRecipe, seed: int, prepare: Prepare = as_they_are) -> Scores:
     """Return each row's score by a model that saw neither the row nor any of its group, shape (n,)."""
     scores = np.full(len(examples), np.nan)
     for train, held_out in splits(examples, INNER_FOLDS, seed):
@@ -104,22 +129,24 @@ class Fitted:
     """A fitted model.
 
     Attributes:
-        estimator: the scikit-learn estimator.
+        estimator: the scikit-learn or CatBoost estimator.
         scores: of the rows that it was fitted to, out of fold, shape (n,).
+        recipe: what it was made by.
     """
 
     estimator: Any
     scores: Scores
+    recipe: AnyRecipe
 
 
-def fit_and_score(examples: Examples, recipe: Recipe, seed: int, prepare: Prepare = as_they_are) -> Fitted:
+def fit_and_score(examples: Examples, recipe: AnyRecipe, seed: int, prepare: Prepare = as_they_are) -> Fitted:
     """Fit to the examples, and score them out of fold.
 
     Raises:
         ValueError: the examples hold only one class.
     """
     scores = out_of_fold(examples, recipe, seed, prepare)
-    return Fitted(fit(prepare(examples), recipe, seed), scores)
+    return Fitted(fit(prepare(examples), recipe, seed), scores, recipe)
 
 
 def splits(examples: Examples, folds: int, seed: int) -> list[tuple[Any, Any]]:
@@ -145,7 +172,7 @@ class Trained:
 
     Attributes:
         bundle: ready to score, without documents.
-        estimator: the scikit-learn estimator it was compiled from.
+        estimator: the scikit-learn or CatBoost estimator it was compiled from.
     """
 
     bundle: ModelBundle
@@ -161,7 +188,7 @@ def assemble(examples: Examples, estimator: Any, manifest: Manifest, schema: Fea
         manifest: what is known beside the trees: name, thresholds, data, seed.
         schema: the features.
     """
-    ensemble = Ensemble.from_estimator(estimator)
+    ensemble = compiled(estimator)
     reference = _reference(examples.features[~examples.anomalous], ensemble)
     return Trained(ModelBundle.assemble(manifest, schema, ensemble, reference), estimator)
 

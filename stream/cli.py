@@ -16,6 +16,7 @@ EXTRAS: Mapping[str, str] = {
     "networkx": "train",
     "sklearn": "train",
     "river": "evaluate",
+    "catboost": "catboost",
     "mlflow": "mlflow",
 }
 """Packages that only an extra installs, and which."""

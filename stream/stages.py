@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from sys import version as python_version
 from typing import Any, Generic, Protocol, TypeVar
@@ -18,6 +19,8 @@ from stream.stage_cache import StageCache
 
 LIBRARIES = ("gatewatch", "numpy", "scikit-learn")
 """What a model's bits depend on."""
+OPTIONAL_LIBRARIES = ("catboost",)
+"""What the bits of some kinds of models depend on too."""
 
 T = TypeVar("T")
 
@@ -131,9 +134,9 @@ def _stand_in(given: Any) -> Any:
     return ("output", given.digest) if isinstance(given, Output) else given
 
 
-def library_versions() -> dict[str, str]:
-    """Return the versions that a manifest records."""
-    return {name: version(name) for name in LIBRARIES}
+def library_versions(*more: str) -> dict[str, str]:
+    """Return the versions that a manifest records: those of LIBRARIES, and of what else made a model."""
+    return {name: version(name) for name in (*LIBRARIES, *more)}
 
 
 @cache
@@ -142,7 +145,8 @@ def code_version() -> str:
 
     A finer rule would have to know which function calls which; one that is wrong would hand out models of old code.
     """
-    digest = hashlib.sha256(repr([python_version, *sorted(library_versions().items())]).encode())
+    optional = [name for name in OPTIONAL_LIBRARIES if find_spec(name) is not None]
+    digest = hashlib.sha256(repr([python_version, *sorted(library_versions(*optional).items())]).encode())
     for package in (featurizer, scorer, stream):
         folder = Path(package.__path__[0])
         for path in sorted(folder.rglob("*.py")):

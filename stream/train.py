@@ -26,20 +26,23 @@ from scorer.labelling import LabelledVectors
 from scorer.manifest import ESTIMATOR, DataSource
 from scorer.table_recipe import (
     FEATURE_SETS,
+    OURS,
+    RECIPE,
     TableReport,
     bundle_of_table,
     fit_table,
     measure,
+    measure_ours,
     measure_their_way,
     shipped_labels,
     source_of,
     table_thresholds,
 )
 from scorer.thresholds import Thresholds
-from scorer.training import Fitted, Trained
+from scorer.training import AnyRecipe, Fitted, Trained
 from stream.errors import CommandError
 from stream.sources import Source
-from stream.stages import Stages, library_versions
+from stream.stages import OPTIONAL_LIBRARIES, Stages, library_versions
 
 MAX_PROCESSES = 8
 """Processes that measure at the same time; each takes about 150 MB."""
@@ -70,23 +73,33 @@ def table_data() -> bytes:
     return resources.files("scorer").joinpath("data", "access_behaviour.csv").read_bytes()
 
 
-def make_table_bundle(seed: int, stages: Stages, *, with_estimator: bool = False) -> Made:
+def make_table_bundle(
+    seed: int, stages: Stages, recipe: AnyRecipe = RECIPE, candidates: int = 1, *, with_estimator: bool = False
+) -> Made:
     """Train and measure the recipe ``access-behaviour``.
 
     Args:
         seed: seed of the model.
         stages: runs the stages.
-        with_estimator: add the scikit-learn estimator, pickled by joblib; gatewatch itself never loads it.
+        recipe: parameters of the trees.
+        candidates: recipes to choose from, that one among them; 1 is no search.
+        with_estimator: add the estimator that the trees are of, pickled by joblib; gatewatch itself never loads it.
     """
     data = table_data()
     raw = stages.run("vectors", read_table, data)
-    fitted = stages.run("fit", fit_table, raw, seed)
+    fitted = stages.run("fit", fit_table, raw, seed, recipe, candidates)
     thresholds = stages.run("threshold", table_thresholds, raw, fitted)
     with workers() as pool:
         run = runner(pool, stages.listener.advance)
         honest = {
-            own: stages.run("evaluate", measure, raw, *own, run, key=[raw, *own], part=f"{own[1]}, {own[0]} rows")
-            for own in product(Rows, FEATURE_SETS)
+            (rows, name): stages.run(
+                "evaluate",
+                *((measure_ours, raw, rows, recipe, candidates) if name == OURS else (measure, raw, rows, name)),
+                run,
+                key=[raw, rows, name, *((recipe, candidates) if name == OURS else ())],
+                part=f"{name}, {rows} rows",
+            )
+            for rows, name in product(Rows, FEATURE_SETS)
         }
         theirs = stages.run(
             "evaluate", measure_their_way, raw, run, key=[raw], part="the deriving project's own protocol"
@@ -103,6 +116,7 @@ def make_table_bundle(seed: int, stages: Stages, *, with_estimator: bool = False
         report,
         key=[raw, fitted, thresholds, *honest.values(), theirs],
         seed=seed,
+        candidates=candidates,
         with_estimator=with_estimator,
     )
     return Made(bundle.value, report)
@@ -126,7 +140,7 @@ def make_call_bundle(source: Source, options: CallOptions, stages: Stages, *, wi
     try:
         check_size(vectors.value, ready(vectors.value))
         split = stages.run("split", hold_out, vectors, options.seed)
-        fits = stages.run("fit", fit_calls, vectors, split, options.recipe, options.seed, SCHEMA)
+        fits = stages.run("fit", fit_calls, vectors, split, options.recipe, options.seed, SCHEMA, options.candidates)
         thresholds = stages.run("threshold", call_thresholds, vectors, fits, options.false_alert_budget, woven=woven)
         measured = (fits.part("measured"), thresholds.part("measured"))
         report = stages.run("evaluate", evaluate_calls, vectors, split, *measured, woven=woven)
@@ -154,6 +168,7 @@ def _table_bundle(  # noqa: PLR0913 -- everything that there is of a run
     report: TableReport,
     *,
     seed: int,
+    candidates: int,
     with_estimator: bool,
 ) -> ModelBundle:
     trained = bundle_of_table(
@@ -162,8 +177,9 @@ def _table_bundle(  # noqa: PLR0913 -- everything that there is of a run
         thresholds,
         source_of(data),
         seed=seed,
-        versions=library_versions(),
+        versions=versions_for(fitted.recipe),
         metrics=report.metrics(),
+        candidates=candidates,
     )
     return _complete(trained, table_card.documents(data, trained, report), with_estimator=with_estimator)
 
@@ -183,16 +199,21 @@ def _call_bundle(  # noqa: PLR0913, PLR0917 -- everything that there is of a run
         vectors,
         final.estimator,
         thresholds.final,
-        options,
+        structs.replace(options, recipe=final.recipe),
         source,
         schema=SCHEMA,
         metrics=report.metrics(),
-        versions=library_versions(),
+        versions=versions_for(final.recipe),
     )
     documents = call_card.documents(
         vectors, trained, final.scores, report, SCHEMA, weaving=options.weaving, feedback=options.feedback
     )
     return _complete(trained, documents, with_estimator=with_estimator)
+
+
+def versions_for(recipe: AnyRecipe) -> dict[str, str]:
+    """Return the versions that a manifest records of a model by this recipe."""
+    return library_versions(*(name for name in OPTIONAL_LIBRARIES if name == recipe.NAME))
 
 
 def _complete(trained: Trained, documents: Mapping[str, bytes], *, with_estimator: bool) -> ModelBundle:

@@ -100,7 +100,9 @@ def test_wrong_settings_are_exit_code_2(monkeypatch: pytest.MonkeyPatch, capsys:
     assert err.startswith("error: first\nerror: second\nnext: ")
 
 
-@pytest.mark.parametrize(("package", "extra"), [("sklearn.ensemble", "train"), ("river", "evaluate")])
+@pytest.mark.parametrize(
+    ("package", "extra"), [("sklearn.ensemble", "train"), ("river", "evaluate"), ("catboost", "catboost")]
+)
 def test_a_missing_package_names_the_extra_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str, extra: str
 ) -> None:

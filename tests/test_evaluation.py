@@ -15,6 +15,7 @@ from scorer.evaluation import (
     Split,
     calibration,
     calibration_error,
+    calibration_noise,
     honest,
     original,
     quality,
@@ -69,7 +70,7 @@ def test_neither_model_nor_threshold_sees_the_test_fold() -> None:
         seen.append(evaluate(parts[0]))
         return seen
 
-    honest(examples, QUICK, seeds=(0,), run=run)
+    honest(examples, QUICK, seeds=(0,), run=run, candidates=2)
     test = seen[0].test
     labels, features = examples.anomalous.copy(), examples.features.copy()
     labels[test] = ~labels[test]
@@ -77,7 +78,7 @@ def test_neither_model_nor_threshold_sees_the_test_fold() -> None:
     spoilt = Examples(features, labels, examples.groups, examples.weights)
     known = np.setdiff1d(np.arange(len(examples)), test)
 
-    again = evaluation._honest_fold(spoilt, QUICK, (known, test, 0))
+    again = evaluation._honest_fold(spoilt, QUICK, 2, (known, test, 0))
 
     assert again.quality.threshold == seen[0].quality.threshold
     assert again.strict is not None
@@ -120,6 +121,22 @@ def test_perfect_probabilities_have_no_calibration_error() -> None:
     parts = calibration(labels, scores)
     assert [part.rows for part in parts] == [10, 10]
     assert [part.score for part in parts] == pytest.approx([0.3, 0.9])
+
+
+def test_even_perfect_probabilities_show_a_calibration_error_by_chance_and_less_of_it_in_more_rows() -> None:
+    rng = np.random.default_rng(0)
+    few, many = (calibration_noise(rng.random(rows)) for rows in (300, 3000))
+    assert 2 * many < few < 0.1
+    assert calibration_noise(np.array([0.0, 1.0])) == 0.0
+
+
+def test_the_calibration_error_of_an_evaluation_is_over_whole_repetitions(
+    measured: tuple[Examples, evaluation.Evaluation],
+) -> None:
+    examples, result = measured
+    whole = [calibration_error(labels, scores) for labels, scores in result.repetitions(examples.anomalous)]
+    assert result.calibration_error(examples.anomalous) == pytest.approx(np.mean(whole))
+    assert result.calibration_error(examples.anomalous) != pytest.approx(result.figures()["calibration_error"].mean)
 
 
 def test_certainty_that_is_always_wrong_has_the_greatest_calibration_error() -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 from contextlib import redirect_stdout
+from importlib.metadata import version
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from featurizer.features import ACCESS_BEHAVIOUR_V1, matrix_of
 from scorer.access_behaviour import Rows, read_table
 from scorer.attacks import Kind
 from scorer.bundle import ModelBundle
+from scorer.catboost_recipe import CatBoostRecipe
 from scorer.evaluation import honest
 from scorer.manifest import ESTIMATOR, MANIFEST
 from scorer.model_card import CAPTIONS, CARD
+from scorer.table_recipe import RECIPES
 from scorer.training import Recipe
 from stream.bundles import read_bundle
 from stream.cli import main
@@ -210,6 +213,7 @@ def test_the_recipe_of_the_table_prints_both_protocols(
     labels = read_table(table_data()).without_copies().select(Rows.DEFAULT).anomalous
     report = made_up_report(labels)
     monkeypatch.setattr(stream.train, "measure", lambda _raw, rows, name, _run: report.honest[rows, name])
+    monkeypatch.setattr(stream.train, "measure_ours", lambda _raw, rows, *_rest: report.honest[rows, "ours"])
     monkeypatch.setattr(stream.train, "measure_their_way", lambda _raw, _run: report.original)
 
     code, out, _ = train(capsys, "--recipe", "access-behaviour")
@@ -223,6 +227,39 @@ def test_the_recipe_of_the_table_prints_both_protocols(
     assert bundle.uid in out
     assert bundle.manifest.metrics == report.metrics()
     assert bundle.manifest.library_versions == library_versions()
+
+
+def test_a_catboost_model_of_the_table_says_so_and_repeats_its_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = made_up_report(read_table(table_data()).without_copies().select(Rows.DEFAULT).anomalous)
+    monkeypatch.setattr(stream.train, "measure", lambda _raw, rows, name, _run: report.honest[rows, name])
+    monkeypatch.setattr(stream.train, "measure_ours", lambda _raw, rows, *_rest: report.honest[rows, "ours"])
+    monkeypatch.setattr(stream.train, "measure_their_way", lambda _raw, _run: report.original)
+    monkeypatch.setitem(RECIPES, "catboost", CatBoostRecipe(iterations=5, class_weight=None))
+
+    code, _, _ = train(capsys, "--recipe", "access-behaviour", "--model", "catboost", "--no-cache")
+
+    assert code == 0
+    bundle = read_bundle("./access-behaviour", SCHEMA)
+    assert bundle.manifest.parameters["model"] == "catboost"
+    assert bundle.manifest.library_versions["catboost"] == version("catboost")
+    card = bundle.documents[CARD].decode()
+    assert "CatBoost's CatBoostClassifier (parameters under Facts)" in card
+    assert "`gatewatch train --recipe access-behaviour --model catboost --seed 0`" in card
+
+
+def test_a_search_over_calls_is_recorded_with_what_it_chose(
+    capsys: pytest.CaptureFixture[str], traffic: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recipe, "SPACE", {"max_iter": (3,)})
+    logs = ("--calls", str(traffic[0]), "--labels", str(traffic[1]), *SET_LIMITS)
+    code, _, _ = train(capsys, *logs, "--search", "2", "--no-cache", "--out", "found")
+    assert code == 0
+    bundle = read_bundle("./found", SCHEMA)
+    assert bundle.manifest.parameters["candidates"] == 2
+    assert bundle.ensemble.trees.count == bundle.manifest.parameters["max_iter"]
+    assert "best of 2 candidates" in bundle.documents[CARD].decode()
 
 
 def test_processes_measure_what_one_would(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from msgspec import structs
 from rich.markup import escape
 
 from stream.adapters import FORMATS
@@ -25,10 +26,13 @@ from stream.commands.train_flags import (
     LabelWeightFlag,
     LicenceFlag,
     MlflowFlag,
+    ModelFlag,
+    ModelKind,
     NameFlag,
     NoCacheFlag,
     OutFlag,
     RecipeFlag,
+    SearchFlag,
     SeedFlag,
     TopicsFlag,
 )
@@ -57,6 +61,8 @@ def train(  # noqa: PLR0913 -- one parameter per flag
     out: OutFlag = None,
     name: NameFlag = "own-calls",
     seed: SeedFlag = 0,
+    model: ModelFlag = ModelKind.HGBT,
+    search: SearchFlag = 1,
     with_estimator: EstimatorFlag = False,
     false_alerts: BudgetFlag = 1.0,
     contamination: ContaminationFlag = None,
@@ -104,6 +110,7 @@ def train(  # noqa: PLR0913 -- one parameter per flag
     target = out or Path(name if recipe is None else recipe.value)
     check_place(target)
     # scikit-learn takes a second to load: --help need not wait.
+    from scorer import call_recipe, table_recipe  # noqa: PLC0415 -- same
     from stream.stages import Stages  # noqa: PLC0415 -- same
     from stream.train import make_call_bundle, make_table_bundle  # noqa: PLC0415 -- same
 
@@ -111,14 +118,18 @@ def train(  # noqa: PLR0913 -- one parameter per flag
     with stage_bars() as bars:
         stages = Stages(cache_of(cache, no_cache=no_cache), bars)
         if recipe is not None:
-            made = make_table_bundle(seed, stages, with_estimator=with_estimator)
+            made = make_table_bundle(seed, stages, table_recipe.RECIPES[model], search, with_estimator=with_estimator)
         else:
             settings = settings_of(config, assign, {"kafka.bootstrap_servers": bootstrap})
             if calls:
                 source = logs_of(calls, log_format, labels, contamination, description, licence, settings)
             else:
                 source = topics_of(label_weight, description, licence, settings)
-            options = call_options(name, seed, false_alerts, settings)
+            options = structs.replace(
+                call_options(name, seed, false_alerts, settings),
+                recipe=call_recipe.RECIPES[model],
+                candidates=search,
+            )
             made = make_call_bundle(source, options, stages, with_estimator=with_estimator)
     write(made, target)
     tracked = None if tracking is None else tracking.record(made)

@@ -18,6 +18,13 @@ TOPICS_DESCRIPTION = "Sessions of live traffic, some of them labelled."
 """What the sessions of --topics are called unless told otherwise."""
 
 
+class ModelKind(StrEnum):
+    """Kinds of trees."""
+
+    HGBT = "hgbt"
+    CATBOOST = "catboost"
+
+
 class RecipeName(StrEnum):
     """Recipes that need no files."""
 
@@ -66,8 +73,20 @@ OutFlag = Annotated[
 ]
 NameFlag = Annotated[str, typer.Option("--name", help="Name of a model of --calls or --topics.")]
 SeedFlag = Annotated[int, typer.Option("--seed", min=0, help="The same data and seed give the same model.")]
+ModelFlag = Annotated[
+    ModelKind, typer.Option("--model", help="Kind of trees. catboost needs the extra of that name, for training only.")
+]
+SearchFlag = Annotated[
+    int,
+    typer.Option(
+        "--search",
+        metavar="N",
+        min=1,
+        help="Choose among N recipes by cross-validation inside the training rows; takes about N times as long.",
+    ),
+]
 EstimatorFlag = Annotated[
-    bool, typer.Option("--with-estimator", help="Add the scikit-learn estimator, for data scientists.")
+    bool, typer.Option("--with-estimator", help="Add the estimator that the trees are of, for data scientists.")
 ]
 BudgetFlag = Annotated[
     float,
