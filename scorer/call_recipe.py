@@ -11,6 +11,7 @@ from featurizer.features import FeatureSchema
 from scorer.catboost_recipe import CatBoostRecipe
 from scorer.examples import Examples, Labels
 from scorer.feedback import Feedback
+from scorer.isolation_recipe import IsolationRecipe
 from scorer.labelling import LabelledVectors
 from scorer.manifest import DataSource, Manifest
 from scorer.thresholds import Thresholds
@@ -21,7 +22,7 @@ FALSE_ALERT_BUDGET = 1.0
 FEWEST_ATTACKS = 10
 """Attacked sessions, and benign ones, below which nothing can be learnt and measured."""
 
-RECIPES: Mapping[str, AnyRecipe] = {Recipe.NAME: Recipe(), CatBoostRecipe.NAME: CatBoostRecipe()}
+RECIPES: Mapping[str, AnyRecipe] = {own.NAME: own for own in (Recipe(), CatBoostRecipe(), IsolationRecipe())}
 """The recipe of each kind of model."""
 
 COPIES = 3

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from scorer.catboost_recipe import CatBoostRecipe
+from scorer.isolation_recipe import IsolationRecipe
 from scorer.evaluation import Evaluation, Figure
 from scorer.manifest import Manifest
 from scorer.thresholds import SweepRow
@@ -33,7 +34,7 @@ CAPTIONS = {
 """Plot -> its caption, in the order shown."""
 
 
-_ESTIMATORS = {kind.NAME: kind.ESTIMATOR for kind in (Recipe, CatBoostRecipe)}
+_ESTIMATORS = {kind.NAME: kind.ESTIMATOR for kind in (Recipe, CatBoostRecipe, IsolationRecipe)}
 
 
 def estimator(manifest: Manifest) -> str:

@@ -12,6 +12,7 @@ from scorer.access_behaviour import Rows, Table
 from scorer.catboost_recipe import CatBoostRecipe
 from scorer.evaluation import SEEDS, STRICT_BUDGET, Evaluation, Runner, honest, original
 from scorer.examples import Examples, Labels
+from scorer.isolation_recipe import IsolationRecipe
 from scorer.manifest import DataSource, Manifest
 from scorer.search import search
 from scorer.thresholds import Thresholds, choose
@@ -37,6 +38,7 @@ greedy choices among all of them repeat each other. Without class weights the sc
 RECIPES: Mapping[str, AnyRecipe] = {
     Recipe.NAME: RECIPE,
     CatBoostRecipe.NAME: CatBoostRecipe(class_weight=None),
+    IsolationRecipe.NAME: IsolationRecipe(),
 }
 """The recipe of each kind of model."""
 

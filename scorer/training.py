@@ -19,6 +19,7 @@ from scorer.bundle import ModelBundle, Reference
 from scorer.catboost_recipe import CatBoostRecipe, compile_catboost
 from scorer.ensemble import Ensemble
 from scorer.examples import Examples, Labels, Scores
+from scorer.isolation_recipe import Isolation, IsolationRecipe, compile_isolation
 from scorer.manifest import Manifest
 
 INNER_FOLDS = 5
@@ -64,7 +65,7 @@ class Recipe(msgspec.Struct, frozen=True):
         return self.estimator(seed).fit(coarse(features), anomalous.astype(np.int64), weights)
 
 
-AnyRecipe = Recipe | CatBoostRecipe
+AnyRecipe = Recipe | CatBoostRecipe | IsolationRecipe
 
 
 def fit(examples: Examples, recipe: AnyRecipe, seed: int) -> Any:
@@ -99,7 +100,7 @@ def compiled(estimator: Any) -> Ensemble:
     """Return the ensemble that scores as a fitted estimator of any recipe does."""
     if isinstance(estimator, HistGradientBoostingClassifier):
         return Ensemble.from_estimator(estimator)
-    return compile_catboost(estimator)
+    return compile_isolation(estimator) if isinstance(estimator, Isolation) else compile_catboost(estimator)
 
 
 def predict(estimator: Any, features: Matrix) -> Scores:
@@ -129,7 +130,7 @@ class Fitted:
     """A fitted model.
 
     Attributes:
-        estimator: the scikit-learn or CatBoost estimator.
+        estimator: the estimator, of scikit-learn, CatBoost or ``isolation_recipe``.
         scores: of the rows that it was fitted to, out of fold, shape (n,).
         recipe: what it was made by.
     """
@@ -172,7 +173,7 @@ class Trained:
 
     Attributes:
         bundle: ready to score, without documents.
-        estimator: the scikit-learn or CatBoost estimator it was compiled from.
+        estimator: what it was compiled from, of scikit-learn, CatBoost or ``isolation_recipe``.
     """
 
     bundle: ModelBundle

@@ -103,6 +103,8 @@ def train(  # noqa: PLR0913 -- one parameter per flag
         "--label-weight is for --topics": label_weight is not None and not topics,
         "--contamination is for --calls without --labels": contamination is not None and not unlabelled,
         "give either --cache DIR or --no-cache": no_cache and cache is not None,
+        "--search is not for isolation-forest, which learns without labels": search > 1
+        and model is ModelKind.ISOLATION_FOREST,
     }
     for problem, there in wrong.items():
         if there:
