@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,9 @@ POM = CHECKOUT / "tests/kafka/pom.xml"
 LAUNCHER = CHECKOUT / "tests/kafka/Broker.java"
 _PORTS = random.SystemRandom()
 """Not Python's own: processes that run tests side by side all give that the same seed."""
+_CLAIMS: deque[int] = deque()
+"""Locked files that stand for the ports this process was given last; the system lets go of them at its end."""
+_MOST_CLAIMS = 100
 CLUSTER_ID = "Z2F0ZXdhdGNoLXRlc3QtMQ"  # base64 of 16 bytes, as Kafka wants it
 START_SECONDS = 120.0
 INSTALL_HINT = (
@@ -243,17 +247,28 @@ def node_properties(port: int, controller_port: int, data: Path) -> dict[str, st
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nobody listens at, below the range that outgoing connections take theirs from.
 
+    No other caller is given it soon, though a server there may be down for a while: two trials side by side once waited
+    for each other's.
+
     From inside that range a client that retries a dead broker's port can be given the same port as its own and
     connect to itself; the broker could not come back.
     """
+    folder = Path(tempfile.gettempdir()) / "gatewatch-test-ports"
+    folder.mkdir(exist_ok=True)
     while True:
         port = _PORTS.randint(15_000, 32_000)
+        claim = os.open(folder / str(port), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
         with socket.socket() as probe:
             try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 probe.bind(("127.0.0.1", port))
             except OSError:
+                os.close(claim)
                 continue
-            return port
+        _CLAIMS.append(claim)
+        if len(_CLAIMS) > _MOST_CLAIMS:
+            os.close(_CLAIMS.popleft())
+        return port
 
 
 def wait_until_ready(bootstrap: str, alive: Callable[[], bool]) -> None:

@@ -5,15 +5,25 @@ import select
 import signal
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import Consumer, Producer
 
+from tests import kafka_broker
 from tests.kafka_broker import CHECKOUT, BrokerUnavailableError, GivenBroker, broker_starter, kafka_jars
 from tests.kafka_fixture import Kafka
 
 pytest_plugins = ["pytester"]
+
+
+def test_a_port_is_given_once_though_nobody_listens_there_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, other = kafka_broker.free_port(), kafka_broker.free_port()
+    drawn = chain([first, other, first], range(15_000, 32_000))
+    monkeypatch.setattr(kafka_broker, "_PORTS", SimpleNamespace(randint=lambda *_: next(drawn)))
+    assert kafka_broker.free_port() not in {first, other}
 
 
 @pytest.mark.kafka
