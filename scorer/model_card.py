@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from scorer.catboost_recipe import CatBoostRecipe
-from scorer.isolation_recipe import IsolationRecipe
 from scorer.evaluation import Evaluation, Figure
+from scorer.isolation_recipe import IsolationRecipe
 from scorer.manifest import Manifest
 from scorer.thresholds import SweepRow
 from scorer.training import Recipe

@@ -62,9 +62,7 @@ def test_attacks_have_no_say() -> None:
     examples = make_examples()
     hostile = examples.features.copy()
     hostile[examples.anomalous] += 100.0
-    same = [
-        RECIPE.fit(rows, examples.anomalous, examples.weights, 0) for rows in (examples.features, hostile)
-    ]
+    same = [RECIPE.fit(rows, examples.anomalous, examples.weights, 0) for rows in (examples.features, hostile)]
     assert np.array_equal(*(compiled(own).raw(examples.features) for own in same))
 
 

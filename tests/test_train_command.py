@@ -249,6 +249,23 @@ def test_a_catboost_model_of_the_table_says_so_and_repeats_its_command(
     assert "`gatewatch train --recipe access-behaviour --model catboost --seed 0`" in card
 
 
+def test_an_isolation_forest_of_calls_is_a_bundle_like_others(
+    capsys: pytest.CaptureFixture[str], traffic: tuple[Path, Path]
+) -> None:
+    logs = ("--calls", str(traffic[0]), "--labels", str(traffic[1]), *SET_LIMITS)
+    code, _, _ = train(capsys, *logs, "--model", "isolation-forest", "--no-cache", "--out", "isolated")
+    assert code == 0
+    bundle = read_bundle("./isolated", SCHEMA)
+    assert bundle.manifest.parameters["model"] == "isolation-forest"
+    assert "scikit-learn's IsolationForest, fitted to the benign rows alone" in bundle.documents[CARD].decode()
+
+
+def test_an_isolation_forest_is_not_searched_for(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = train(capsys, "--recipe", "access-behaviour", "--model", "isolation-forest", "--search", "2")
+    assert code == ExitCode.USAGE
+    assert "learns without labels" in " ".join(err.split())
+
+
 def test_a_search_over_calls_is_recorded_with_what_it_chose(
     capsys: pytest.CaptureFixture[str], traffic: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,8 +75,12 @@ OutFlag = Annotated[
 NameFlag = Annotated[str, typer.Option("--name", help="Name of a model of --calls or --topics.")]
 SeedFlag = Annotated[int, typer.Option("--seed", min=0, help="The same data and seed give the same model.")]
 ModelFlag = Annotated[
-    ModelKind, typer.Option("--model", help="Kind of trees. catboost needs the extra of that name, for training only; isolation-forest learns "
-        "from benign sessions alone.")
+    ModelKind,
+    typer.Option(
+        "--model",
+        help="Kind of trees. catboost needs the extra of that name, for training only; isolation-forest learns "
+        "from benign sessions alone.",
+    ),
 ]
 SearchFlag = Annotated[
     int,
