@@ -262,7 +262,7 @@ def test_an_isolation_forest_of_calls_is_a_bundle_like_others(
 
 def test_an_isolation_forest_is_not_searched_for(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = train(capsys, "--recipe", "access-behaviour", "--model", "isolation-forest", "--search", "2")
-    assert code == ExitCode.USAGE
+    assert code == 2
     assert "learns without labels" in " ".join(err.split())
 
 
