@@ -38,7 +38,17 @@ def test_an_unknown_format_is_named_with_those_there_are() -> None:
 
 def test_each_format_goes_by_its_name() -> None:
     assert {name: adapter.name for name, adapter in FORMATS.items()} == {name: name for name in FORMATS}
-    assert list(FORMATS) == ["gatewatch", "api-call", "nginx-json", "combined", "auto"]
+    assert list(FORMATS) == [
+        "gatewatch",
+        "api-call",
+        "nginx-json",
+        "combined",
+        "kong",
+        "apisix",
+        "traefik",
+        "envoy",
+        "auto",
+    ]
 
 
 def test_pinned_routes_reach_every_format() -> None:

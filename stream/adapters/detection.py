@@ -11,14 +11,25 @@ from typing import NoReturn
 import msgspec
 
 from featurizer.routes import RouteTemplates
+from stream.adapters.apisix import APISIX
 from stream.adapters.combined import COMBINED
 from stream.adapters.decoded import Adapter, Decode, Decoded, record_decoder, whole_reject
+from stream.adapters.envoy import ENVOY
 from stream.adapters.json_elements import is_json, split_objects
+from stream.adapters.kong import KONG
 from stream.adapters.nginx_json import NGINX_JSON
 from stream.adapters.own import API_CALL, GATEWATCH
+from stream.adapters.traefik import TRAEFIK
 from stream.dead_letters import Reason, Rejected
 
-_OBJECTS = ((GATEWATCH, b'"client"'), (NGINX_JSON, b'"remote_addr"'))
+_OBJECTS = (
+    (GATEWATCH, b'"client"'),
+    (NGINX_JSON, b'"remote_addr"'),
+    (KONG, b'"started_at"'),
+    (ENVOY, b'"downstream_remote_address"'),
+    (TRAEFIK, b'"RequestPath"'),
+    (APISIX, b'"start_time"'),
+)
 """Formats of JSON objects, in order of precedence, each with a field that it needs."""
 
 _ARRAY_OF_A_CALL = frozenset(b"[]0123456789")
