@@ -2,10 +2,11 @@
 
     python -m tests.fuzz_adapters --records 100000 --seed 1
 
-Records are golden ones of each format in turn, changed at random (values of JSON odd, swapped or gone; bytes flipped, cut,
-doubled, spliced, wrapped in arrays and lines), and random bytes. For each: decoding does not raise; every reject has a reason of the closed list, a printable detail and bytes
-that are in the record; a call can be written to a topic and read back; nothing is lost (a record without calls has a
-reject); a second decoder, that has seen nothing before, says the same.
+Records are golden ones of each format in turn, changed at random (values of JSON odd or gone; bytes flipped, cut,
+doubled, spliced, wrapped in arrays and lines), and random bytes. For each: decoding does not raise; every reject has a
+reason of the closed list, a printable detail and bytes that are in the record; a call can be written to a topic and
+read back; nothing is lost (a record without calls has a reject); a second decoder, that has seen nothing before, says
+the same.
 """
 
 import argparse
@@ -61,7 +62,11 @@ SPICES = [
     ),
     *(b"[" * 2_000, b"a" * 300),
 ]
-ODD_VALUES: list[Any] = [None, True, -1, 0, 1e300, 10**400, "", "-", "a" * 300, "\u0661", "1e999", [], {}, [None], {"a": 1}]
+ODD_VALUES: list[Any] = [
+    *(None, True, -1, 0, 1e300, 10**400),
+    *("", "-", "a" * 300, "\u0661", "1e999"),
+    *([], {}, [None], {"a": 1}),
+]
 
 
 def seeds(format_name: str = "*") -> list[bytes]:
@@ -124,8 +129,8 @@ def records(count: int, seed: int) -> Iterator[bytes]:
         if rng.random() < 0.1:
             yield rng.randbytes(rng.randint(0, 200))
         else:
-            seed = rng.choice(rng.choice(of_formats))
-            yield mutated(reshaped(seed, rng) if rng.random() < 0.4 else seed, known, rng)
+            record = rng.choice(rng.choice(of_formats))
+            yield mutated(reshaped(record, rng) if rng.random() < 0.4 else record, known, rng)
 
 
 def check(record: bytes, decoded: Decoded) -> None:

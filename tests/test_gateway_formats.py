@@ -32,7 +32,7 @@ GATEWAYS_MD = (Path(__file__).parents[1] / "docs/gateways.md").read_text(encodin
 texts = st.text(st.characters(codec="utf-8"), max_size=40)
 headers = st.dictionaries(
     texts | st.sampled_from(["client", "remote_addr", "started_at", "start_time", "RequestPath", "time", "msec"]),
-    texts | st.lists(texts, max_size=3) | st.just(True),
+    texts | st.lists(texts, max_size=3) | st.booleans(),
     max_size=4,
 )
 
@@ -58,10 +58,11 @@ def entries(name: str, method: str, target: str, sent: Mapping[str, Any], forwar
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@given(method=texts, target=texts, raw=st.binary(max_size=20), sent=headers, forwarded=texts)
+@given(line=st.tuples(texts, texts), raw=st.binary(max_size=20), sent=headers, forwarded=texts)
 def test_nothing_that_a_client_can_choose_makes_a_reject(
-    name: str, method: str, target: str, raw: bytes, sent: dict[str, Any], forwarded: str
+    name: str, line: tuple[str, str], raw: bytes, sent: dict[str, Any], forwarded: str
 ) -> None:
+    method, target = line
     bytes_of_client = re.sub(rb'[\x00-\x1f"\\]', b"?", raw)  # gateways escape these
     for entry in entries(name, method, target + MARK, sent, forwarded):
         record = msgspec.json.encode(entry).replace(msgspec.json.encode(MARK)[1:-1], bytes_of_client)
