@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizer.calls import ApiCall
@@ -58,6 +58,7 @@ def entries(name: str, method: str, target: str, sent: Mapping[str, Any], forwar
 
 
 @pytest.mark.parametrize("name", FORMATS)
+@settings(deadline=None)
 @given(line=st.tuples(texts, texts), raw=st.binary(max_size=20), sent=headers, forwarded=texts)
 def test_nothing_that_a_client_can_choose_makes_a_reject(
     name: str, line: tuple[str, str], raw: bytes, sent: dict[str, Any], forwarded: str
@@ -93,6 +94,7 @@ def test_all_four_read_the_same_call_alike(name: str) -> None:
 
 
 class TestAddresses:
+    @settings(deadline=None)
     @given(address=st.ip_addresses(), port=st.integers(0, 65_535))
     def test_a_port_is_taken_off(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> None:
         bare = f"[{address}]" if address.version == 6 else str(address)
@@ -107,18 +109,21 @@ class TestAddresses:
     def test_what_has_no_port_stays(self, text: str) -> None:
         assert address_of(text) == text
 
+    @settings(deadline=None)
     @given(said=st.lists(texts, max_size=4), address=st.ip_addresses())
     def test_the_last_address_of_a_list_counts_whatever_stands_before_it(
         self, said: list[str], address: ipaddress.IPv4Address | ipaddress.IPv6Address
     ) -> None:
         assert nearest_of(", ".join([*said, str(address)])) == str(address)
 
+    @settings(deadline=None)
     @given(text=st.text(st.characters(codec="utf-8", exclude_characters="0123456789abcdef:")))
     def test_what_is_no_address_counts_as_none(self, text: str) -> None:
         assert nearest_of(f"192.0.2.1, {text}") == ""
 
 
 class TestNumbers:
+    @settings(deadline=None)
     @given(status=st.integers(0, 999))
     def test_a_status_is_the_same_as_number_text_and_with_decimals(self, status: int) -> None:
         assert status_number(status) == status_number(str(status)) == status_number(float(status)) == status
@@ -137,6 +142,7 @@ class TestNumbers:
         with pytest.raises(Rejected, match="duration: not milliseconds"):
             duration_of(value, "duration")
 
+    @settings(deadline=None)
     @given(ms=st.integers(946_684_800_000, 4_102_444_799_999))
     def test_milliseconds_made_of_seconds_are_exact(self, ms: int) -> None:
         assert whole_milliseconds(ms / 1000 * 1000) == whole_milliseconds(ms) == ms
