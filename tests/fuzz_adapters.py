@@ -2,10 +2,11 @@
 
     python -m tests.fuzz_adapters --records 100000 --seed 1
 
-Records are golden ones changed at random (bytes flipped, cut, doubled, spliced, wrapped in arrays and lines) and random
-bytes. For each: decoding does not raise; every reject has a reason of the closed list, a printable detail and bytes
-that are in the record; a call can be written to a topic and read back; nothing is lost (a record without calls has a
-reject); a second decoder, that has seen nothing before, says the same.
+Records are golden ones of each format in turn, changed at random (values of JSON odd or gone; bytes flipped, cut,
+doubled, spliced, wrapped in arrays and lines), and random bytes. For each: decoding does not raise; every reject has a
+reason of the closed list, a printable detail and bytes that are in the record; a call can be written to a topic and
+read back; nothing is lost (a record without calls has a reject); a second decoder, that has seen nothing before, says
+the same.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from featurizer.calls import decode_call, encode_call
 from featurizer.routes import RouteTemplates
@@ -49,6 +51,10 @@ SPICES = [
         b"HTTP/1.1",
         b'"client":',
         b'"remote_addr":',
+        b'"started_at":',
+        b'"start_time":',
+        b'"RequestPath":',
+        b'"downstream_remote_address":',
         b'"time":',
         b"\xf0\x9f\x98\x80",
         b"\xe2\x80\xa8",
@@ -56,13 +62,36 @@ SPICES = [
     ),
     *(b"[" * 2_000, b"a" * 300),
 ]
+ODD_VALUES: list[Any] = [
+    *(None, True, -1, 0, 1e300, 10**400),
+    *("", "-", "a" * 300, "\u0661", "1e999"),
+    *([], {}, [None], {"a": 1}),
+]
 
 
-def seeds() -> list[bytes]:
-    """Return the records of the golden files."""
-    files = sorted((Path(__file__).parent / "golden").glob("*/*.jsonl"))
+def seeds(format_name: str = "*") -> list[bytes]:
+    """Return the records of the golden files, of all formats or of one."""
+    files = sorted((Path(__file__).parent / "golden").glob(f"{format_name}/*.jsonl"))
     records = [json.loads(line)["record"] for file in files for line in file.read_text().splitlines()]
     return [record.encode("utf-8", "surrogateescape") for record in records if record]
+
+
+def reshaped(seed: bytes, rng: random.Random) -> bytes:
+    """Return a JSON record with one value, at any depth, odd or gone; any other record as it is."""
+    try:
+        record = json.loads(seed)
+    except (ValueError, RecursionError):
+        return seed
+    at = record
+    while isinstance(at, dict | list) and at:
+        key = rng.choice(list(at) if isinstance(at, dict) else range(len(at)))
+        if not isinstance(at[key], dict | list) or not at[key] or rng.random() < 0.3:
+            at[key] = rng.choice(ODD_VALUES)
+            if rng.random() < 0.3:
+                del at[key]
+            break
+        at = at[key]
+    return json.dumps(record).encode()
 
 
 def mutated(seed: bytes, others: Sequence[bytes], rng: random.Random) -> bytes:
@@ -95,11 +124,13 @@ def records(count: int, seed: int) -> Iterator[bytes]:
     """Yield records, the same ones for the same seed."""
     rng = random.Random(seed)  # noqa: S311 -- repeatable, no secret
     known = seeds()
+    of_formats = [seeds(name) for name in FORMATS]
     for _ in range(count):
         if rng.random() < 0.1:
             yield rng.randbytes(rng.randint(0, 200))
         else:
-            yield mutated(rng.choice(known), known, rng)
+            record = rng.choice(rng.choice(of_formats))
+            yield mutated(reshaped(record, rng) if rng.random() < 0.4 else record, known, rng)
 
 
 def check(record: bytes, decoded: Decoded) -> None:

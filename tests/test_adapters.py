@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizer.calls import ApiCall
@@ -38,7 +38,17 @@ def test_an_unknown_format_is_named_with_those_there_are() -> None:
 
 def test_each_format_goes_by_its_name() -> None:
     assert {name: adapter.name for name, adapter in FORMATS.items()} == {name: name for name in FORMATS}
-    assert list(FORMATS) == ["gatewatch", "api-call", "nginx-json", "combined", "auto"]
+    assert list(FORMATS) == [
+        "gatewatch",
+        "api-call",
+        "nginx-json",
+        "combined",
+        "kong",
+        "apisix",
+        "traefik",
+        "envoy",
+        "auto",
+    ]
 
 
 def test_pinned_routes_reach_every_format() -> None:
@@ -109,21 +119,25 @@ class TestTimes:
     MOMENTS = st.datetimes(min_value=datetime(2000, 1, 2), max_value=datetime(2099, 12, 30))  # noqa: DTZ001 -- hypothesis wants them bare
     OFFSETS = st.integers(min_value=-14 * 60, max_value=14 * 60)
 
+    @settings(deadline=None)
     @given(moment=MOMENTS, offset=OFFSETS)
     def test_rfc3339_is_exact_to_the_millisecond(self, moment: datetime, offset: int) -> None:
         local = moment.replace(tzinfo=UTC).astimezone(timezone(timedelta(minutes=offset)))
         assert rfc3339_time(local.isoformat(timespec="microseconds")) == epoch_ms(moment)
 
+    @settings(deadline=None)
     @given(moment=MOMENTS, offset=OFFSETS)
     def test_clf_is_exact_to_the_second(self, moment: datetime, offset: int) -> None:
         local = moment.replace(microsecond=0, tzinfo=UTC).astimezone(timezone(timedelta(minutes=offset)))
         assert clf_time(local.strftime("%d/%b/%Y:%H:%M:%S %z")) == epoch_ms(moment.replace(microsecond=0))
 
+    @settings(deadline=None)
     @given(ms=st.integers(min_value=0, max_value=10**13))
     def test_epoch_seconds_are_exact(self, ms: int) -> None:
         assert seconds_time(f"{ms // 1000}.{ms % 1000:03d}") == ms
 
     @pytest.mark.parametrize("read", [clf_time, rfc3339_time, seconds_time])
+    @settings(deadline=None)
     @given(text=st.text())
     def test_other_text_is_a_value_error(self, read: Callable[[str], int], text: str) -> None:
         try:

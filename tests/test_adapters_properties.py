@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizer.calls import ApiCall, decode_call, encode_call
@@ -46,6 +46,7 @@ elements = st.lists(st.tuples(st.booleans(), good_objects, bad_values), min_size
 
 
 @pytest.mark.parametrize("name", FORMATS)
+@settings(deadline=None)
 @given(
     record=st.one_of(
         st.none(), st.binary(max_size=300), st.text(max_size=300).map(lambda t: t.encode("utf-8", "replace"))
@@ -56,6 +57,7 @@ def test_no_bytes_make_a_decoder_raise(name: str, record: bytes | None) -> None:
     fuzz_adapters.check(record or b"", decoded)
 
 
+@settings(deadline=None)
 @given(parts=elements)
 def test_each_entry_of_an_array_is_one_call_or_one_reject_with_its_own_bytes(
     parts: list[tuple[bool, dict[str, Any], Any]],
@@ -71,6 +73,7 @@ def test_each_entry_of_an_array_is_one_call_or_one_reject_with_its_own_bytes(
     ]
 
 
+@settings(deadline=None)
 @given(parts=elements, line_break=st.sampled_from([b"\n", b"\r\n", b"\n\n"]))
 def test_each_line_is_one_call_or_one_reject_with_its_own_bytes(
     parts: list[tuple[bool, dict[str, Any], Any]], line_break: bytes
@@ -86,6 +89,7 @@ def test_each_line_is_one_call_or_one_reject_with_its_own_bytes(
     ]
 
 
+@settings(deadline=None)
 @given(batch=st.lists(calls, min_size=1, max_size=5))
 def test_calls_survive_the_wire(batch: list[ApiCall]) -> None:
     for call in batch:
@@ -95,6 +99,7 @@ def test_calls_survive_the_wire(batch: list[ApiCall]) -> None:
     assert DECODERS["auto"](b"\n".join(map(encode_call, batch))).calls == batch
 
 
+@settings(deadline=None)
 @given(
     records=st.lists(st.sampled_from(fuzz_adapters.seeds()), max_size=6), last=st.sampled_from(fuzz_adapters.seeds())
 )

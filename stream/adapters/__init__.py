@@ -6,16 +6,31 @@ Query strings, bodies and headers end here: a call holds time, client, endpoint,
 from collections.abc import Mapping
 
 from featurizer.routes import RouteTemplates
+from stream.adapters.apisix import APISIX
 from stream.adapters.combined import COMBINED
 from stream.adapters.decoded import Adapter, Decode, Decoded, Reject
 from stream.adapters.detection import AUTO
+from stream.adapters.envoy import ENVOY
+from stream.adapters.kong import KONG
 from stream.adapters.nginx_json import NGINX_JSON
 from stream.adapters.own import API_CALL, GATEWATCH
+from stream.adapters.traefik import TRAEFIK
 
 __all__ = ["FORMATS", "Adapter", "Decode", "Decoded", "Reject", "decoder"]
 
 FORMATS: Mapping[str, Adapter] = {
-    adapter.name: adapter for adapter in (GATEWATCH, API_CALL, NGINX_JSON, COMBINED, AUTO)
+    adapter.name: adapter
+    for adapter in (
+        GATEWATCH,
+        API_CALL,
+        NGINX_JSON,
+        COMBINED,
+        KONG,
+        APISIX,
+        TRAEFIK,
+        ENVOY,
+        AUTO,
+    )
 }
 """The input formats by the name that settings use."""
 

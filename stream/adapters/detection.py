@@ -11,21 +11,37 @@ from typing import NoReturn
 import msgspec
 
 from featurizer.routes import RouteTemplates
+from stream.adapters.apisix import APISIX
 from stream.adapters.combined import COMBINED
 from stream.adapters.decoded import Adapter, Decode, Decoded, record_decoder, whole_reject
+from stream.adapters.envoy import ENVOY
 from stream.adapters.json_elements import is_json, split_objects
+from stream.adapters.kong import KONG
 from stream.adapters.nginx_json import NGINX_JSON
 from stream.adapters.own import API_CALL, GATEWATCH
+from stream.adapters.traefik import TRAEFIK
 from stream.dead_letters import Reason, Rejected
 
-_OBJECTS = ((GATEWATCH, b'"client"'), (NGINX_JSON, b'"remote_addr"'))
+_OBJECTS = (
+    (GATEWATCH, b'"client"'),
+    (NGINX_JSON, b'"remote_addr"'),
+    (KONG, b'"started_at"'),
+    (ENVOY, b'"downstream_remote_address"'),
+    (TRAEFIK, b'"RequestPath"'),
+    (APISIX, b'"start_time"'),
+)
 """Formats of JSON objects, in order of precedence, each with a field that it needs."""
+
+_PLACES = {f"at_{place}": marker.strip(b'"').decode() for place, (_, marker) in enumerate(_OBJECTS)}
+"""Attributes of what `_top` returns, each with the field that it stands for."""
 
 _ARRAY_OF_A_CALL = frozenset(b"[]0123456789")
 
 
 def _bind(routes: RouteTemplates) -> Decode:
-    objects = [(marker, adapter.bind(routes)) for adapter, marker in _OBJECTS]
+    objects = [
+        (marker, place, adapter.bind(routes)) for (adapter, marker), place in zip(_OBJECTS, _PLACES, strict=True)
+    ]
     arrays = API_CALL.bind(routes)
     lines = COMBINED.bind(routes)
 
@@ -37,8 +53,9 @@ def _bind(routes: RouteTemplates) -> Decode:
         if text[0] == ord("[") and (inner := text[1:].lstrip()) and inner[0] in _ARRAY_OF_A_CALL:
             return arrays(value)
         best: Decoded | None = None
-        for marker, reads in objects:
-            if marker in value:
+        top = _top(value) if text[0] == ord("{") else None
+        for marker, place, reads in objects:
+            if marker in value if top is None else getattr(top, place) is not msgspec.UNSET:
                 decoded = reads(value)
                 if not decoded.rejects:
                     return decoded
@@ -47,6 +64,18 @@ def _bind(routes: RouteTemplates) -> Decode:
         return best or _unknown(value)
 
     return decode
+
+
+def _top(value: bytes) -> msgspec.Struct | None:
+    """Return which of the fields one JSON object has, None for several.
+
+    One pass finds them all, however many formats there are, and not in what a client sent: gateways log its headers
+    and its query as objects within.
+    """
+    try:
+        return _fields(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _named_unknown(decoded: Decoded) -> Decoded:
@@ -69,3 +98,11 @@ def _refuse(element: bytes) -> NoReturn:
 
 AUTO = Adapter("auto", "whichever of the others fits, told for each record", _bind)
 _unknown = record_decoder(AUTO.name, _refuse, split_objects)
+_fields = msgspec.json.Decoder(
+    msgspec.defstruct(
+        "_Fields",
+        [(place, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for place in _PLACES],
+        rename=_PLACES,
+        gc=False,
+    )
+).decode

@@ -27,8 +27,8 @@ def checked_time(time: int, field: str) -> int:
     if EARLIEST <= time < LATEST:
         return time
     unit = ""
-    for name, factor in (("seconds", 1_000), ("microseconds", 0.001), ("nanoseconds", 0.000_001)):
-        if EARLIEST <= time * factor < LATEST:
+    for name, factor in (("seconds", 0.001), ("microseconds", 1_000), ("nanoseconds", 1_000_000)):
+        if EARLIEST * factor <= time < LATEST * factor:  # this way round, as a time of any size must not overflow
             unit = f"; the number looks like {name}"
     raise invalid(field, f"not a time of the years 2000 to 2099{unit}")
 

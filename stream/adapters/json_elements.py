@@ -15,8 +15,8 @@ Row = TypeVar("Row")
 
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
 _any_json = msgspec.json.Decoder(msgspec.Raw)
-_MISSING = re.compile(r"missing required field `(.*)`")
-_PLACE = re.compile(r" - at `\$(?:\.(\w+)|\[(\d+)\])")
+_MISSING = re.compile(r"missing required field `([^`]*)`")
+_PLACE = re.compile(r" - at `\$(?:\.([\w.-]+)|\[(\d+)\])")
 
 
 def json_reader(row: type[Row], call_of: Callable[[Row], ApiCall], names: tuple[str, ...] = ()) -> ReadOne:
@@ -97,11 +97,11 @@ def _lines(text: bytes, opening: bytes) -> list[bytes] | None:
 def _explained(error: msgspec.ValidationError, names: tuple[str, ...]) -> Rejected:
     """Return the rejection for a value that does not fit its Struct; msgspec's message holds types, no values."""
     text = str(error)
+    place = _PLACE.search(text)
     if absent := _MISSING.search(text):
-        return missing(absent[1])
+        return missing(f"{place[1]}.{absent[1]}" if place and place[1] else absent[1])
     if text.startswith("Expected `array` of at least length"):
         return Rejected(Reason.MISSING_FIELD, text.lower())
-    place = _PLACE.search(text)
     if place is None:
         return Rejected(Reason.UNDECODABLE, text)
     field = place[1] or (names[int(place[2])] if int(place[2]) < len(names) else place[2])

@@ -106,6 +106,8 @@ def _bind_api_call(_routes: RouteTemplates) -> Decode:
         checked_client(call.client, "client")
         if not 0 <= call.status <= 999:
             raise invalid("status", "not a number from 0 to 999")
+        if call.duration_ms is not None and call.duration_ms < 0:
+            raise invalid("duration_ms", "below zero")
         if not call.endpoint:
             raise missing("endpoint")
         if len(call.endpoint) > LONGEST_ENDPOINT:

@@ -41,13 +41,15 @@ def rfc3339_time(text: str) -> int:
     Raises:
         ValueError: the text is no such timestamp, or has no offset.
     """
+    if text[-1:] == "Z" and text[19:20] == "." and (fraction := text[20:-1]).isdigit() and fraction.isascii():
+        return _rfc3339_second(text[:19]) + int(fraction[:3].ljust(3, "0"))  # as nearly all are
     rest = _RFC3339_REST.fullmatch(text, 17)
     if rest is None:
         raise ValueError("not yyyy-mm-ddThh:mm:ss with Z or an offset")
-    seconds, fraction, sign, hours, minutes = rest.groups()
+    seconds, digits, sign, hours, minutes = rest.groups()
     time = _rfc3339_minute(text[:17]) + _second(seconds)
-    if fraction:
-        time += int(fraction[:3].ljust(3, "0"))
+    if digits:
+        time += int(digits[:3].ljust(3, "0"))
     return time - _offset(sign, hours, minutes) if sign else time
 
 
@@ -75,6 +77,11 @@ def _clf_minute(text: str) -> int:
         raise ValueError("not dd/Mon/yyyy:hh:mm:ss +hhmm")
     day, month, year, hour, minute, sign, hours, minutes = match.groups()
     return _minute(int(year), _MONTHS[month], int(day), int(hour), int(minute)) - _offset(sign, hours, minutes)
+
+
+@lru_cache(4_096)
+def _rfc3339_second(text: str) -> int:
+    return _rfc3339_minute(text[:17]) + _second(text[17:])
 
 
 @lru_cache(1_024)

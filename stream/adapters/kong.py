@@ -1,0 +1,123 @@
+"""Format ``kong``: what Kong's log serializer writes, by the plugins http-log, kafka-log, file-log, tcp-log, udp-log.
+
+One record is one entry, or an array of entries (``queue.max_batch_size`` above 1). Fields, as in ``kong/pdk/log.lua``
+(in old versions ``kong/plugins/log-serializers/basic.lua``):
+
+======================== =============================================================================================
+``started_at``           start of the request, epoch milliseconds
+``request.method``
+``request.uri``          as the client sent it, with query, which ends here
+``response.status``      optional, a number
+``latencies.request``    optional, milliseconds until the last byte of the answer
+``request.id``           optional, since Kong 3.5; Kong's own, a client cannot choose it
+``consumer``             with an ``authenticated_entity``, the client: its ``username``, else ``custom_id``, else ``id``
+``authenticated_entity`` without a consumer, the client: its ``consumer_id``, else its ``id``
+``client_ip``            the client of all other calls
+======================== =============================================================================================
+
+What to know:
+
+- A consumer without ``authenticated_entity`` is the one of the option ``anonymous``: everybody who did not
+  authenticate. Such calls are told apart by address (``set_anonymous_consumer`` in ``kong/plugins/key-auth``).
+- The plugin ldap-auth makes the credential's id from a plain SHA-256 over name and password
+  (``cache_key`` in ``kong/plugins/ldap-auth/access.lua``). Such an id goes no further.
+- ``route.paths`` are prefixes or regular expressions, no templates (Kong/kong#677), and are not read. Nor are
+  ``upstream_uri`` (rewritten), ``correlation_id`` (the client's, if it sent one) and ``trace_id`` (of several calls).
+- ``latencies.proxy`` is -1 where Kong answered itself; ``latencies.request`` holds for those calls too.
+- Entries of the stream proxy (TCP, TLS) have a ``session`` and no ``request``: calls to ``{malformed}``, as any client
+  can open a connection. Give the plugin ``protocols`` without them.
+- Kong loses what its queue holds when it restarts (Kong/kong#6790) and can be hours late (Kong/kong#5164).
+"""
+
+import msgspec
+
+from featurizer.calls import ApiCall
+from featurizer.routes import RouteTemplates
+from stream.adapters.decoded import Adapter, Decode, record_decoder
+from stream.adapters.fields import checked_path, checked_time, client_of, missing, request_id_of
+from stream.adapters.json_elements import json_reader, split_objects
+from stream.adapters.values import duration_of, status_number, whole_milliseconds
+
+_HASH_OF_A_PASSWORD = "ldap_auth_cache:"  # noqa: S105 -- how such ids begin, no password
+_Text = str | None
+
+
+class _Request(msgspec.Struct, gc=False):
+    method: str
+    uri: str
+    id: _Text = None
+
+
+class _Response(msgspec.Struct, gc=False):
+    status: int | None = None
+
+
+class _Latencies(msgspec.Struct, gc=False):
+    request: int | float | None = None
+
+
+class _Consumer(msgspec.Struct, gc=False):
+    username: _Text = None
+    custom_id: _Text = None
+    id: _Text = None
+
+
+class _Entity(msgspec.Struct, gc=False):
+    consumer_id: _Text = None
+    id: _Text = None
+
+
+class _Session(msgspec.Struct, gc=False):
+    """What the stream proxy writes of a connection; nothing of it is read."""
+
+
+class _Entry(msgspec.Struct, gc=False):
+    """The fields that are read; see the module's table."""
+
+    started_at: int | float
+    request: _Request | None = None
+    response: _Response | None = None
+    latencies: _Latencies | None = None
+    client_ip: _Text = None
+    consumer: _Consumer | None = None
+    authenticated_entity: _Entity | None = None
+    session: _Session | None = None
+
+
+_STREAM = _Request("", "")
+
+
+def _bind(routes: RouteTemplates) -> Decode:
+    endpoint = routes.endpoint
+
+    def call_of(entry: _Entry) -> ApiCall:
+        request = entry.request
+        if request is None:
+            if entry.session is None:
+                raise missing("request")
+            request = _STREAM
+        status = status_number(entry.response.status) if entry.response is not None else 0
+        return ApiCall(
+            checked_time(whole_milliseconds(entry.started_at), "started_at"),
+            client_of(_user(entry), entry.client_ip, status, "client_ip"),
+            endpoint(request.method, checked_path(request.uri, "request.uri"), status),
+            status,
+            duration_of(entry.latencies.request, "latencies.request") if entry.latencies is not None else None,
+            request_id_of(request.id),
+        )
+
+    return record_decoder(KONG.name, json_reader(_Entry, call_of), split_objects)
+
+
+def _user(entry: _Entry) -> str | None:
+    """Return who authenticated; None where nobody did, whatever the consumer."""
+    entity, consumer = entry.authenticated_entity, entry.consumer
+    if entity is None:
+        return None
+    if consumer is not None and (name := consumer.username or consumer.custom_id or consumer.id):
+        return name
+    user = entity.consumer_id or entity.id
+    return None if user is None or user.startswith(_HASH_OF_A_PASSWORD) else user
+
+
+KONG = Adapter("kong", "Kong's log plugins (http-log, kafka-log, file-log)", _bind)

@@ -1,0 +1,107 @@
+"""Format ``traefik``: Traefik's access log with ``format: json``, one line a call.
+
+Fields, as in ``pkg/middlewares/accesslog/logdata.go`` (the same since 1.4):
+
+==================== =================================================================================================
+``StartUTC``         start of the request, RFC 3339 with up to nanoseconds; else ``StartLocal``. ``time`` is when the
+                     line was written, to the second, and is not read
+``RequestMethod``
+``RequestPath``      with query (traefik/traefik#4142), which ends here
+``DownstreamStatus`` optional, a number: what the client got. ``OriginStatus`` is absent where Traefik answered itself
+``Duration``         optional, NANOSECONDS
+``ClientUsername``   the client, unless ``-``, empty, or the status is 401: basic auth logs a name before it checks it
+``ClientHost``       else the client: the header ``X-Forwarded-For`` where there is one, see below; else the peer
+``ClientAddr``       else the client: the peer's address and port
+==================== =================================================================================================
+
+What to know:
+
+- ``ClientHost`` is the whole header, a list of addresses (traefik/traefik#13728). Its last address is what the proxy
+  next to Traefik saw, and the client; those before it can be forged. What is no address is passed over for the peer.
+  Behind two proxies of yours all clients of the outer one are one, unless the inner one passes the header on as it is.
+- A request target with a user in it (``GET http://alice@host/``) also sets ``ClientUsername`` where no middleware
+  does (``usernameIfPresent`` in ``logger.go``): a client can then choose its name. Drop the field unless you
+  authenticate with basic, digest or forward auth.
+- No request id: ``trace_id`` (``TraceId``), with tracing, is shared by all calls of a trace. ``RequestCount`` starts
+  anew with Traefik.
+- ``RouterName`` and ``ServiceName`` name configuration, not paths. ``ServiceURL`` is text, in old versions an object.
+"""
+
+import msgspec
+
+from featurizer.calls import ApiCall
+from featurizer.routes import RouteTemplates
+from stream.adapters.decoded import Adapter, Decode, record_decoder
+from stream.adapters.fields import checked_path, checked_time, client_of, invalid, missing
+from stream.adapters.json_elements import json_reader, split_objects
+from stream.adapters.times import rfc3339_time
+from stream.adapters.values import address_of, duration_of, nearest_of, status_number
+
+_NAMES = {
+    "start_utc": "StartUTC",
+    "start_local": "StartLocal",
+    "method": "RequestMethod",
+    "path": "RequestPath",
+    "status": "DownstreamStatus",
+    "duration": "Duration",
+    "username": "ClientUsername",
+    "host": "ClientHost",
+    "peer": "ClientAddr",
+}
+_UNKNOWN = "unknown"
+"""Client of a call whose forwarded address is none, in a log without the peer's."""
+_Text = str | None
+
+
+class _Line(msgspec.Struct, gc=False, rename=_NAMES):
+    """The fields that are read; see the module's table."""
+
+    method: str
+    path: str
+    start_utc: _Text = None
+    start_local: _Text = None
+    status: int | None = None
+    duration: float | None = None
+    username: _Text = None
+    host: _Text = None
+    peer: _Text = None
+
+
+def _bind(routes: RouteTemplates) -> Decode:
+    endpoint = routes.endpoint
+
+    def call_of(line: _Line) -> ApiCall:
+        status = status_number(line.status)
+        time, field = line.start_utc, "StartUTC"
+        if not time:
+            time, field = line.start_local, "StartLocal"
+        nanoseconds = line.duration
+        return ApiCall(
+            _time(time, field),
+            client_of(line.username, _address(line.host, line.peer), status, "ClientHost (or ClientAddr)"),
+            endpoint(line.method, checked_path(line.path, "RequestPath"), status),
+            status,
+            None if nanoseconds is None else duration_of(nanoseconds / 1_000_000, "Duration"),
+        )
+
+    return record_decoder(TRAEFIK.name, json_reader(_Line, call_of), split_objects)
+
+
+def _time(text: str | None, field: str) -> int:
+    if not text:
+        raise missing("StartUTC (or StartLocal)")
+    try:
+        return checked_time(rfc3339_time(text), field)
+    except ValueError as error:
+        raise invalid(field, str(error)) from None
+
+
+def _address(host: str | None, peer: str | None) -> str:
+    """Return the address of who called, as far as it can be believed."""
+    address = address_of(peer)
+    if host and host != address:
+        return nearest_of(host) or address or _UNKNOWN
+    return address
+
+
+TRAEFIK = Adapter("traefik", "Traefik's access log as JSON", _bind)
