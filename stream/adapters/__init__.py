@@ -6,22 +6,36 @@ Query strings, bodies and headers end here: a call holds time, client, endpoint,
 from collections.abc import Mapping
 
 from featurizer.routes import RouteTemplates
+from stream.adapters.aws_apigateway import AWS_APIGATEWAY
 from stream.adapters.combined import COMBINED
 from stream.adapters.decoded import Adapter, Decode, Decoded, Reject
 from stream.adapters.detection import AUTO
+from stream.adapters.envelopes import opening_envelopes
 from stream.adapters.nginx_json import NGINX_JSON
+from stream.adapters.ocsf import OCSF
+from stream.adapters.otlp import OTLP_JSON
 from stream.adapters.own import API_CALL, GATEWATCH
 
 __all__ = ["FORMATS", "Adapter", "Decode", "Decoded", "Reject", "decoder"]
 
 FORMATS: Mapping[str, Adapter] = {
-    adapter.name: adapter for adapter in (GATEWATCH, API_CALL, NGINX_JSON, COMBINED, AUTO)
+    adapter.name: adapter
+    for adapter in (
+        GATEWATCH,
+        API_CALL,
+        NGINX_JSON,
+        COMBINED,
+        AWS_APIGATEWAY,
+        OTLP_JSON,
+        OCSF,
+        AUTO,
+    )
 }
 """The input formats by the name that settings use."""
 
 
 def decoder(format: str, routes: RouteTemplates) -> Decode:  # noqa: A002 -- the word that settings use
-    """Return the function that decodes the records of one format.
+    """Return the function that decodes the records of one format, in envelopes (``stream.adapters.envelopes``) too.
 
     The function takes a record's value (None for a tombstone) and never raises, whatever the bytes.
 
@@ -32,4 +46,4 @@ def decoder(format: str, routes: RouteTemplates) -> Decode:  # noqa: A002 -- the
         adapter = FORMATS[format]
     except KeyError:
         raise ValueError(f"no input format {format!r}; there are {', '.join(FORMATS)}") from None
-    return adapter.bind(routes)
+    return opening_envelopes(adapter.bind(routes))

@@ -11,14 +11,23 @@ from typing import NoReturn
 import msgspec
 
 from featurizer.routes import RouteTemplates
+from stream.adapters.aws_apigateway import AWS_APIGATEWAY
 from stream.adapters.combined import COMBINED
 from stream.adapters.decoded import Adapter, Decode, Decoded, record_decoder, whole_reject
 from stream.adapters.json_elements import is_json, split_objects
 from stream.adapters.nginx_json import NGINX_JSON
+from stream.adapters.ocsf import OCSF
+from stream.adapters.otlp import OTLP_JSON
 from stream.adapters.own import API_CALL, GATEWATCH
 from stream.dead_letters import Reason, Rejected
 
-_OBJECTS = ((GATEWATCH, b'"client"'), (NGINX_JSON, b'"remote_addr"'))
+_OBJECTS = (
+    (GATEWATCH, b'"client"'),
+    (NGINX_JSON, b'"remote_addr"'),
+    (AWS_APIGATEWAY, b'"requestTime'),  # and requestTimeEpoch
+    (OTLP_JSON, b'imeUnixNano"'),  # every span and log record has one
+    (OCSF, b'"class_uid"'),
+)
 """Formats of JSON objects, in order of precedence, each with a field that it needs."""
 
 _ARRAY_OF_A_CALL = frozenset(b"[]0123456789")

@@ -28,7 +28,7 @@ def checked_time(time: int, field: str) -> int:
         return time
     unit = ""
     for name, factor in (("seconds", 1_000), ("microseconds", 0.001), ("nanoseconds", 0.000_001)):
-        if EARLIEST <= time * factor < LATEST:
+        if EARLIEST / factor <= time < LATEST / factor:  # never a product: a number may be too long for one
             unit = f"; the number looks like {name}"
     raise invalid(field, f"not a time of the years 2000 to 2099{unit}")
 
