@@ -4,7 +4,7 @@ import gzip
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from featurizer.routes import RouteTemplates
@@ -28,6 +28,7 @@ CALLS = {
 }
 DECODERS = {name: decoder(name, RouteTemplates()) for name in FORMATS}
 SINGLE = ENVELOPES[:-2]
+UNHURRIED = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def put_in(record: bytes, envelopes: Sequence[Callable[[bytes], bytes]]) -> bytes:
@@ -43,6 +44,7 @@ def reject_of(decoded: Decoded) -> tuple[Reason, str, bytes]:
 
 
 @pytest.mark.parametrize("auto", [False, True])
+@UNHURRIED
 @given(
     name=st.sampled_from(sorted(CALLS)),
     envelopes=st.lists(st.sampled_from(SINGLE), max_size=MOST_LAYERS),
@@ -57,6 +59,7 @@ def test_a_record_is_read_as_without_its_envelopes(
     assert DECODERS["auto" if auto else name](put_in(record, envelopes)) == bare
 
 
+@UNHURRIED
 @given(line=st.binary(min_size=1, max_size=60), envelopes=st.lists(st.sampled_from(SINGLE), min_size=1, max_size=6))
 def test_a_dead_letter_holds_the_record_as_it_came(line: bytes, envelopes: list[Callable[[bytes], bytes]]) -> None:
     line = b"x" + line.translate(None, b"\r\n")

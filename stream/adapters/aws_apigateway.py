@@ -51,7 +51,7 @@ from stream.adapters.times import clf_time
 
 _Text = str | None
 _Number = str | int | None
-_NONE = frozenset({None, "", "-"})
+_NOTHING = frozenset({"", "-"})
 _NO_TEMPLATE = frozenset({"", "-", "$default"})
 _CATCH_ALL = "+}"
 
@@ -101,9 +101,9 @@ def _bind(routes: RouteTemplates) -> Decode:
 
 def _time(line: _Line) -> int:
     epoch = line.request_time_epoch
-    if epoch not in _NONE:
+    if epoch is not None and epoch not in _NOTHING:
         return checked_time(_whole(epoch, "requestTimeEpoch", "milliseconds"), "requestTimeEpoch")
-    if line.request_time in _NONE:
+    if line.request_time is None or line.request_time in _NOTHING:
         raise missing("requestTimeEpoch (or requestTime)")
     try:
         return checked_time(clf_time(line.request_time), "requestTime")
@@ -120,7 +120,7 @@ def _user(line: _Line) -> str | None:
 
 def _method(line: _Line) -> str:
     method = line.http_method
-    if method in _NONE and line.route_key:
+    if (method is None or method in _NOTHING) and line.route_key:
         method = line.route_key.partition(" ")[0]
     if method is None:
         raise missing("httpMethod")
@@ -129,15 +129,17 @@ def _method(line: _Line) -> str:
 
 def _route(line: _Line) -> tuple[str | None, str]:
     """Return the template that API Gateway matched, if any says something, and the path."""
-    template = line.route_key if line.resource_path in _NONE else line.resource_path
-    path = line.path
-    if template is None and line.resource_path is None and path is None:
-        raise missing("resourcePath (or routeKey, path)")
-    if template is not None and template not in _NO_TEMPLATE and (path in _NONE or _CATCH_ALL not in template):
+    template, path = line.resource_path, line.path
+    if template is None or template in _NOTHING:
+        template = line.route_key
+        if template is None and line.resource_path is None and path is None:
+            raise missing("resourcePath (or routeKey, path)")
+    no_path = path is None or path in _NOTHING
+    if template is not None and template not in _NO_TEMPLATE and (no_path or _CATCH_ALL not in template):
         return template, ""
-    if path in _NONE:
+    if path is None or no_path:
         return UNMATCHED_ROUTE, ""
-    if line.stage not in _NONE and path.startswith(f"/{line.stage}"):
+    if line.stage and path.startswith(f"/{line.stage}"):
         rest = path[len(line.stage) + 1 :]
         path = rest if rest.startswith("/") else path if rest else "/"
     return None, path
@@ -145,7 +147,7 @@ def _route(line: _Line) -> tuple[str | None, str]:
 
 @lru_cache(4_096)  # most requests take one of few times
 def _duration(value: _Number) -> float | None:
-    return None if value in _NONE else float(_whole(value, "responseLatency", "milliseconds"))
+    return None if value is None or value in _NOTHING else float(_whole(value, "responseLatency", "milliseconds"))
 
 
 def _whole(value: _Number, field: str, unit: str) -> int:
