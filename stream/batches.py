@@ -153,6 +153,7 @@ class Batch:
         checkpoints: checkpoints they make.
         records: records read.
         formats: calls understood, by format.
+        ignored: entries that are by design no calls.
         accepted: calls put into a session.
         outcomes: calls that were not, by why.
         decisions: verdicts by what the alert policy made of them.
@@ -173,6 +174,7 @@ class Batch:
     records: int = 0
     accepted: int = 0
     formats: Counter[str] = field(default_factory=Counter)
+    ignored: int = 0
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     decisions: Counter[Decision] = field(default_factory=Counter)
 

@@ -54,6 +54,7 @@ class Recorder:
         telemetry.batch_size.observe(batch.records)
         for name, calls in batch.formats.items():
             telemetry.calls.labels(name).inc(calls)
+        telemetry.ignored.inc(batch.ignored)
         for letter in batch.dead_letters:
             telemetry.dead_letters.labels(letter.reason).inc()
         telemetry.session_calls.inc(batch.accepted)

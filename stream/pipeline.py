@@ -64,6 +64,7 @@ class Normaliser:
                 batch.calls += [(call, arrival) for call in decoded.calls]
                 batch.dead_letters += rejects_of(record, decoded)
                 batch.formats[decoded.format] += len(decoded.calls)
+                batch.ignored += decoded.ignored
             batch.positions[TopicPartition(record.topic(), record.partition())] = record.offset() + 1
         return batch
 
@@ -216,6 +217,7 @@ class Sessionizer:
         arrival = record.timestamp()[1]
         decoded = decode(record.value())
         batch.dead_letters += rejects_of(record, decoded)
+        batch.ignored += decoded.ignored
         refused: Counter[Outcome] = Counter()
         for call in decoded.calls:
             outcome = state.observe(call, arrival if arrival > EPOCH_2000 else call.time, state.offset)

@@ -75,6 +75,11 @@ class Telemetry:
         "API calls understood in the inputs, by log format.",
         Label("format"),
     )
+    ignored = counter(
+        "gatewatch_ignored_entries",
+        "entries",
+        "Entries of the inputs that are by design no calls, such as spans that no server made.",
+    )
     session_calls = counter("gatewatch_session_calls", "calls", "API calls put into a session.")
     sessions_closed = counter(
         "gatewatch_sessions_closed", "sessions", "Sessions that ended, by why.", Label("reason", CloseReason)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from stream.adapters.decoded import MOST_ELEMENTS, record_decoder
 from stream.adapters.fields import LONGEST_PATH
 from stream.adapters.times import clf_time, rfc3339_time, seconds_time
 from stream.dead_letters import Reason, Rejected
+from stream.sections.kafka import InputFormat
 
 ROOT = Path(__file__).parents[1]
 REAL_LOG = ROOT / "tests/data/elastic_apache_access.log"
@@ -38,17 +40,7 @@ def test_an_unknown_format_is_named_with_those_there_are() -> None:
 
 def test_each_format_goes_by_its_name() -> None:
     assert {name: adapter.name for name, adapter in FORMATS.items()} == {name: name for name in FORMATS}
-    assert list(FORMATS) == [
-        "gatewatch",
-        "api-call",
-        "nginx-json",
-        "combined",
-        "kong",
-        "apisix",
-        "traefik",
-        "envoy",
-        "auto",
-    ]
+    assert set(FORMATS) == set(get_args(InputFormat))
 
 
 def test_pinned_routes_reach_every_format() -> None:
@@ -90,11 +82,12 @@ class TestLimits:
             decode("gatewatch", gatewatch(path=longest + "a")).rejects[0].detail == "path: longer than 65536 characters"
         )
 
-    @pytest.mark.parametrize("format_name", ["nginx-json", "combined"])
+    @pytest.mark.parametrize("format_name", ["nginx-json", "combined", "aws-apigateway"])
     def test_a_longer_path_is_rejected_in_the_other_formats_too(self, format_name: str) -> None:
         path = "/" + "a" * LONGEST_PATH
         record = {
             "nginx-json": f'{{"msec":1700000000.1,"remote_addr":"::1","request_method":"GET","path":"{path}"}}',
+            "aws-apigateway": f'{{"requestTimeEpoch":1700000000123,"ip":"::1","httpMethod":"GET","path":"{path}"}}',
             "combined": f'::1 - - [14/Nov/2023:22:13:20 +0000] "GET {path} HTTP/1.1" 414 0',
         }[format_name]
         assert decode(format_name, record.encode()).rejects[0].detail == "path: longer than 65536 characters"

@@ -38,6 +38,7 @@ def test_golden_record(format_name: str, case: dict[str, Any]) -> None:
     ]
     assert [(str(r.reason), r.detail, r.index, r.original) for r in decoded.rejects] == expected, case["case"]
     assert decoded.format == case.get("format", format_name)
+    assert decoded.ignored == case.get("ignored", 0), case["case"]
 
 
 def test_every_format_has_golden_records() -> None:

@@ -22,7 +22,7 @@ from confluent_kafka import Producer
 from featurizer.routes import RouteTemplates
 from featurizer.sessions import CloseReason
 from scorer.labelling import read_labels
-from stream.adapters import FORMATS, decoder
+from stream.adapters import FORMATS, aws_apigateway, decoder
 from stream.cli import main
 from stream.dead_letters import Reason
 from stream.errors import ExitCode
@@ -220,14 +220,34 @@ def test_the_example_of_a_score_request_is_one() -> None:
     assert len(ScoreRequest.model_validate_json(body).calls or ()) == 4
 
 
-def test_envelopes_are_dead_letters_as_the_readme_says() -> None:
+def test_envelopes_are_opened_as_the_readme_says() -> None:
     for envelope in ("message", "log"):
-        line = json.dumps({envelope: json.dumps({"remote_addr": "192.0.2.1", "msec": "1767225600.000"})})
+        line = json.dumps({envelope: '192.0.2.1 - - [01/Jan/2026:00:00:00 +0000] "GET / HTTP/1.1" 200 5'})
 
-        (reject,) = decoder("auto", RouteTemplates())(line.encode()).rejects
+        (call,) = decoder("auto", RouteTemplates())(line.encode()).calls
 
-        assert reject.reason is Reason.UNKNOWN_FORMAT
+        assert call.client == "192.0.2.1"
         assert f'{{"{envelope}": "{ELLIPSIS}"}}' in README
+
+
+def test_the_log_formats_of_aws_to_paste_are_read() -> None:
+    """Each variable stands for what API Gateway writes in its place."""
+    values = {
+        "requestTimeEpoch": "1767225600123",
+        "httpMethod": "GET",
+        "status": "200",
+        "identity.sourceIp": "192.0.2.1",
+    }
+    routes = {"resourcePath": "/pets/{id}", "routeKey": "GET /pets/{id}", "path": "/prod/pets/42", "stage": "prod"}
+    written_in = BLOCK.finditer(TEXTS["docs/gateways-cloud.md"])
+    formats = [found[2].strip() for found in written_in if found[1] == "text"]
+
+    for template in formats:
+        line = re.sub(r"\$context\.([\w.]+)", lambda found: (values | routes).get(found[1], "-"), template)
+        (call,) = decoder("auto", RouteTemplates())(line.encode()).calls
+        assert (call.time, call.client, call.endpoint) == (1767225600123, "192.0.2.1", "GET /pets/{id}")
+        assert all(f"``{key}``" in (aws_apigateway.__doc__ or "") for key in json.loads(template))
+    assert len(formats) == 2
 
 
 # The consumer that the README shows

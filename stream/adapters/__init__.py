@@ -7,12 +7,16 @@ from collections.abc import Mapping
 
 from featurizer.routes import RouteTemplates
 from stream.adapters.apisix import APISIX
+from stream.adapters.aws_apigateway import AWS_APIGATEWAY
 from stream.adapters.combined import COMBINED
 from stream.adapters.decoded import Adapter, Decode, Decoded, Reject
 from stream.adapters.detection import AUTO
+from stream.adapters.envelopes import opening_envelopes
 from stream.adapters.envoy import ENVOY
 from stream.adapters.kong import KONG
 from stream.adapters.nginx_json import NGINX_JSON
+from stream.adapters.ocsf import OCSF
+from stream.adapters.otlp import OTLP_JSON
 from stream.adapters.own import API_CALL, GATEWATCH
 from stream.adapters.traefik import TRAEFIK
 
@@ -29,6 +33,9 @@ FORMATS: Mapping[str, Adapter] = {
         APISIX,
         TRAEFIK,
         ENVOY,
+        AWS_APIGATEWAY,
+        OTLP_JSON,
+        OCSF,
         AUTO,
     )
 }
@@ -36,7 +43,7 @@ FORMATS: Mapping[str, Adapter] = {
 
 
 def decoder(format: str, routes: RouteTemplates) -> Decode:  # noqa: A002 -- the word that settings use
-    """Return the function that decodes the records of one format.
+    """Return the function that decodes the records of one format, in envelopes (``stream.adapters.envelopes``) too.
 
     The function takes a record's value (None for a tombstone) and never raises, whatever the bytes.
 
@@ -47,4 +54,4 @@ def decoder(format: str, routes: RouteTemplates) -> Decode:  # noqa: A002 -- the
         adapter = FORMATS[format]
     except KeyError:
         raise ValueError(f"no input format {format!r}; there are {', '.join(FORMATS)}") from None
-    return adapter.bind(routes)
+    return opening_envelopes(adapter.bind(routes))

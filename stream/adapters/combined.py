@@ -12,7 +12,8 @@ number is read, other fields of one's own are ignored. That number is
 
 The client is the user unless it is ``-`` or empty, or the server refused it (401); else the address. Quotes and bytes
 that are escaped (``\"``, ``\x22``) are read as the server meant them. A request line that is none (``-``, bytes of
-another protocol) is a call to ``{malformed}``: clients send such things, so they cannot make rejects.
+another protocol) is a call to ``{malformed}``: clients send such things, so they cannot make rejects. A line with a
+time or a syslog header before it is a reject: who called could not be told.
 """
 
 import re
@@ -24,8 +25,10 @@ from stream.adapters.fields import checked_path, checked_time, client_of, invali
 from stream.adapters.times import clf_time, seconds_time
 from stream.dead_letters import Reason, Rejected
 
-# A user may hold blanks, brackets and (escaped) quotes: what ends it is a time in brackets and a raw quote.
+# A user may hold blanks, brackets and (escaped) quotes: what ends it is a time in brackets and a raw quote. Whatever
+# stands before an address would therefore become address and user: lines that begin like an envelope are no lines.
 _HEAD = re.compile(
+    r"(?![\x00<]|[0-9]{4}-[0-9]{2}-[0-9]{2}T|[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:)"
     r'(\S+) \S+ (-|(?:[^"\\]|\\.)*?) \[([^]"]{26})\] '
     r'"([^"\\]*+(?:\\.[^"\\]*+)*+)" ([0-9]{3}|-)(?: (?:[0-9]+|-))?(?= |$)'
 )

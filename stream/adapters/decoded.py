@@ -31,24 +31,30 @@ class Reject(msgspec.Struct, frozen=True):
 
 
 class Decoded(msgspec.Struct):
-    """What a record holds: each of its elements is either one of the calls or one of the rejects.
+    """What a record holds: each of its elements is one of the calls or of the rejects, or is ignored.
 
     Attributes:
         calls: the calls, in the record's order.
         rejects: the elements that are none, in the record's order.
         format: name of the format that read them.
+        ignored: how many elements are by design no calls, such as spans that no server made.
     """
 
     calls: list[ApiCall]
     rejects: list[Reject]
     format: str
+    ignored: int = 0
+
+
+class Ignored(Exception):  # noqa: N818 -- an outcome of decoding, named as one
+    """An element is by design no call: nothing is wrong with it, and it becomes no dead letter."""
 
 
 Decode = Callable[[bytes | None], Decoded]
 """Reads a record's value; never raises, whatever the bytes."""
 
 ReadOne = Callable[[bytes], ApiCall]
-"""Reads one element; raises Rejected, or one of msgspec's and UnicodeDecodeError."""
+"""Reads one element; raises Rejected, Ignored, or one of msgspec's and UnicodeDecodeError."""
 
 Split = Callable[[bytes], list[bytes] | None]
 """Takes a record apart into elements; None when it is one element itself."""
@@ -80,6 +86,11 @@ def record_decoder(name: str, read_one: ReadOne, split: Split) -> Decode:
     return decode
 
 
+def is_crowded(value: bytes) -> bool:
+    """True when a record cannot but hold more than ``MOST_ELEMENTS``: taken apart, they take far more memory."""
+    return max(value.count(b"\n"), value.count(b",")) > _MARKS_PER_ELEMENT * MOST_ELEMENTS
+
+
 def whole_reject(name: str, value: bytes | None, reason: Reason, detail: str) -> Decoded:
     """Return a record rejected as a whole."""
     return Decoded([], [Reject(reason, detail, value or b"")], name)
@@ -106,8 +117,7 @@ def _look_closer(name: str, value: bytes | None, read_one: ReadOne, split: Split
 def _elements(value: bytes, split: Split) -> list[bytes] | None:
     if not value.strip():
         raise Rejected(Reason.UNDECODABLE, "empty record")
-    # Counted before the record is taken apart: elements take far more memory than their bytes.
-    crowded = max(value.count(b"\n"), value.count(b",")) > _MARKS_PER_ELEMENT * MOST_ELEMENTS
+    crowded = is_crowded(value)
     elements = None if crowded else split(value)
     if crowded or (elements is not None and len(elements) > MOST_ELEMENTS):
         raise Rejected(Reason.UNDECODABLE, f"the record holds more than {MOST_ELEMENTS} elements")
@@ -117,6 +127,8 @@ def _elements(value: bytes, split: Split) -> list[bytes] | None:
 def _read(element: bytes, index: int | None, read_one: ReadOne, decoded: Decoded) -> None:
     try:
         decoded.calls.append(read_one(element))
+    except Ignored:
+        decoded.ignored += 1
     except Rejected as rejected:
         decoded.rejects.append(Reject(rejected.reason, rejected.detail, element, index))
     except RecursionError:

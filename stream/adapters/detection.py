@@ -12,35 +12,43 @@ import msgspec
 
 from featurizer.routes import RouteTemplates
 from stream.adapters.apisix import APISIX
+from stream.adapters.aws_apigateway import AWS_APIGATEWAY
 from stream.adapters.combined import COMBINED
 from stream.adapters.decoded import Adapter, Decode, Decoded, record_decoder, whole_reject
 from stream.adapters.envoy import ENVOY
 from stream.adapters.json_elements import is_json, split_objects
 from stream.adapters.kong import KONG
 from stream.adapters.nginx_json import NGINX_JSON
+from stream.adapters.ocsf import OCSF
+from stream.adapters.otlp import OTLP_JSON
 from stream.adapters.own import API_CALL, GATEWATCH
 from stream.adapters.traefik import TRAEFIK
 from stream.dead_letters import Reason, Rejected
 
 _OBJECTS = (
-    (GATEWATCH, b'"client"'),
-    (NGINX_JSON, b'"remote_addr"'),
-    (KONG, b'"started_at"'),
-    (ENVOY, b'"downstream_remote_address"'),
-    (TRAEFIK, b'"RequestPath"'),
-    (APISIX, b'"start_time"'),
+    (GATEWATCH, ("client",)),
+    (NGINX_JSON, ("remote_addr",)),
+    (KONG, ("started_at",)),
+    (ENVOY, ("downstream_remote_address",)),
+    (TRAEFIK, ("RequestPath",)),
+    (APISIX, ("start_time",)),
+    (AWS_APIGATEWAY, ("requestTime", "requestTimeEpoch")),
+    (OTLP_JSON, ("resourceSpans", "resourceLogs", "startTimeUnixNano", "timeUnixNano", "observedTimeUnixNano")),
+    (OCSF, ("class_uid",)),
 )
-"""Formats of JSON objects, in order of precedence, each with a field that it needs."""
+"""Formats of JSON objects, in order of precedence, each with fields of which it needs one."""
 
-_PLACES = {f"at_{place}": marker.strip(b'"').decode() for place, (_, marker) in enumerate(_OBJECTS)}
+_PLACES = {f"at_{place}": field for place, field in enumerate(field for _, fields in _OBJECTS for field in fields)}
 """Attributes of what `_top` returns, each with the field that it stands for."""
 
 _ARRAY_OF_A_CALL = frozenset(b"[]0123456789")
 
 
 def _bind(routes: RouteTemplates) -> Decode:
+    places = {field: place for place, field in _PLACES.items()}
     objects = [
-        (marker, place, adapter.bind(routes)) for (adapter, marker), place in zip(_OBJECTS, _PLACES, strict=True)
+        ([(f'"{field}"'.encode(), places[field]) for field in fields], adapter.bind(routes))
+        for adapter, fields in _OBJECTS
     ]
     arrays = API_CALL.bind(routes)
     lines = COMBINED.bind(routes)
@@ -54,8 +62,10 @@ def _bind(routes: RouteTemplates) -> Decode:
             return arrays(value)
         best: Decoded | None = None
         top = _top(value) if text[0] == ord("{") else None
-        for marker, place, reads in objects:
-            if marker in value if top is None else getattr(top, place) is not msgspec.UNSET:
+        for needed, reads in objects:
+            if any(
+                field in value if top is None else getattr(top, place) is not msgspec.UNSET for field, place in needed
+            ):
                 decoded = reads(value)
                 if not decoded.rejects:
                     return decoded

@@ -89,7 +89,20 @@ def _flatten(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]
 
 TOPIC_NAME = r"^[A-Za-z0-9._-]{1,249}$"
 
-InputFormat = Literal["auto", "gatewatch", "api-call", "nginx-json", "combined", "kong", "apisix", "traefik", "envoy"]
+InputFormat = Literal[
+    "auto",
+    "gatewatch",
+    "api-call",
+    "nginx-json",
+    "combined",
+    "kong",
+    "apisix",
+    "traefik",
+    "envoy",
+    "aws-apigateway",
+    "otlp-json",
+    "ocsf",
+]
 
 
 class InputSettings(Section):

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from featurizer.calls import ApiCall, encode_call
 from featurizer.routes import RouteTemplates
-from stream.adapters import apisix, decoder, envoy, kong, traefik
+from stream.adapters import apisix, aws_apigateway, decoder, envoy, kong, ocsf, otlp, traefik
 
 LOG = Path(__file__).parents[1] / "data/elastic_apache_access.log"
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -61,6 +61,12 @@ class NginxFields(msgspec.Struct, gc=False):
     status: str
     request_time: str
     request_id: str
+
+
+class DockerFields(msgspec.Struct, gc=False):
+    """Docker's envelope."""
+
+    log: str
 
 
 def paths(count: int) -> Iterable[str]:
@@ -124,6 +130,88 @@ def gateway_records(name: str, count: int) -> list[bytes]:
     return records
 
 
+def aws_records(count: int) -> list[bytes]:
+    """Return records as the format of docs/gateways-cloud.md writes them; most endpoints are templates."""
+    return [
+        msgspec.json.encode(
+            {
+                "requestId": f"cdae69cd-4c98-a041-6e65-{n:012x}",
+                "requestTimeEpoch": str(START + n),
+                "ip": f"10.0.{n % 20}.{n % 250}",
+                "user": "-",
+                "caller": "-",
+                "principalId": "-",
+                "sub": f"client-{n % 5000}",
+                "apiKeyId": "-",
+                "httpMethod": "GET",
+                "resourcePath": "/api/v1/users/{id}/orders",
+                "path": f"/prod{path}",
+                "stage": "prod",
+                "status": "200",
+                "responseLatency": str(n % 100),
+            }
+        )
+        for n, path in enumerate(paths(count))
+    ]
+
+
+def spans(count: int) -> list[dict[str, object]]:
+    """Return server spans with the attributes that the conventions require and recommend."""
+    texts = {"http.request.method": "GET", "url.scheme": "https", "http.route": "/api/v1/users/{id}/orders"}
+    return [
+        {
+            "traceId": f"cdae69cd4c98a0416e65{n:012x}",
+            "spanId": f"{n:016x}",
+            "parentSpanId": "",
+            "name": "GET /api/v1/users/{id}/orders",
+            "kind": 2,
+            "startTimeUnixNano": str((START + n) * 1_000_000 + 123_456),
+            "endTimeUnixNano": str((START + n) * 1_000_000 + 12_623_456),
+            "attributes": [
+                *({"key": name, "value": {"stringValue": text}} for name, text in texts.items()),
+                {"key": "url.path", "value": {"stringValue": path}},
+                {"key": "http.response.status_code", "value": {"intValue": "200"}},
+                {"key": "client.address", "value": {"stringValue": f"10.0.{n % 20}.{n % 250}"}},
+                {"key": "server.address", "value": {"stringValue": "api.example.com"}},
+                {"key": "user_agent.original", "value": {"stringValue": "Mozilla/5.0 (compatible)"}},
+            ],
+            "status": {},
+        }
+        for n, path in enumerate(paths(count))
+    ]
+
+
+def otlp_records(count: int, batch: int) -> list[bytes]:
+    """Return exports of so many spans each."""
+    every = spans(count)
+    batches = (every[first : first + batch] for first in range(0, count, batch))
+    return [
+        msgspec.json.encode({"resourceSpans": [{"resource": {}, "scopeSpans": [{"spans": batch}]}]})
+        for batch in batches
+    ]
+
+
+def ocsf_records(count: int) -> list[bytes]:
+    return [
+        msgspec.json.encode(
+            {
+                "class_uid": 4002,
+                "activity_id": 3,
+                "time": START + n,
+                "metadata": {"version": "1.8.0", "uid": f"cdae69cd4c98a0416e65{n:012x}"},
+                "http_request": {"http_method": "GET", "url": {"path": path}},
+                "http_response": {"code": 200, "latency": 12},
+                "src_endpoint": {"ip": f"10.0.{n % 20}.{n % 250}"},
+            }
+        )
+        for n, path in enumerate(paths(count))
+    ]
+
+
+def in_docker(records: list[bytes]) -> list[bytes]:
+    return [msgspec.json.encode({"log": record.decode() + "\n", "stream": "stdout"}) for record in records]
+
+
 def log_lines(count: int, end: bytes = b"") -> list[bytes]:
     lines = LOG.read_bytes().splitlines()
     return [line + end for line in itertools.islice(itertools.cycle(lines), count)]
@@ -176,15 +264,35 @@ def main() -> int:
     bare_own = msgspec.json.Decoder(Fields).decode
     bare_nginx = msgspec.json.Decoder(NginxFields).decode
     bare_call = msgspec.json.Decoder(ApiCall).decode
+    aws, bare_aws = aws_records(count), msgspec.json.Decoder(aws_apigateway._Line).decode
+    events, bare_event = ocsf_records(count), msgspec.json.Decoder(ocsf._Event).decode
+    bare_docker = msgspec.json.Decoder(DockerFields).decode
+
+    def bare_nginx_in_docker(record: bytes) -> object:
+        return bare_nginx(bare_docker(record).log)
+
     rows: list[tuple[str, str, list[bytes], Callable[[bytes], object]]] = [
         ("gatewatch", "gatewatch", own, bare_own),
         ("nginx-json", "nginx-json", nginx, bare_nginx),
         ("combined", "combined", lines, bare_line),
         ("combined, with time", "combined", timed, bare_line),
         ("api-call", "api-call", calls, bare_call),
+        ("aws-apigateway", "aws-apigateway", aws, bare_aws),
+        ("otlp-json, a span a record", "otlp-json", otlp_records(count, 1), otlp._decode_export),
+        ("otlp-json, 100 spans a record", "otlp-json", otlp_records(count, 100), otlp._decode_export),
+        ("ocsf", "ocsf", events, bare_event),
+        ("nginx-json in Docker's envelope", "nginx-json", in_docker(nginx), bare_nginx_in_docker),
+        (
+            "combined in CRI's envelope",
+            "combined",
+            [b"2016-10-06T00:17:09.669794202Z stdout F " + own for own in lines],
+            bare_line,
+        ),
         ("auto: gatewatch", "auto", own, bare_own),
         ("auto: nginx-json", "auto", nginx, bare_nginx),
         ("auto: combined", "auto", lines, bare_line),
+        ("auto: aws-apigateway", "auto", aws, bare_aws),
+        ("auto: ocsf", "auto", events, bare_event),
     ]
     for name, fields in GATEWAYS.items():
         entries, bare_gateway = gateway_records(name, count), msgspec.json.Decoder(fields).decode
