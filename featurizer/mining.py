@@ -12,7 +12,7 @@ many paths it shows: a place where ever new words turn up is a parameter. What i
 - words such as ``me``, ``search``, ``health`` and versions stay, and so does what is below ``graphql``;
 - paths that were only ever refused (4xx) decide nothing: a scanner must not make routes.
 
-A pin takes every segment at its place, so that all else seen there, ``/users/me``, is pinned with it.
+A pin takes every segment at its place, so that what else is there and goes on as it does, ``/users/me``, is pinned too.
 """
 
 import re
@@ -34,10 +34,11 @@ NAME, REST = "{name}", "{more+}"
 
 _PREFIXES = frozenset({"api", "apis", "rest", "public", "internal", "private", "services"})
 _WORDS = frozenset(
-    "about active all auth batch bulk callback config count current default export feed filter health healthz help "
-    "history import index info latest list live livez login logout me metrics mine my new openapi.json ping popular "
+    "about active all auth batch bulk callback config count current default export feed filter "  # noqa: SIM905 -- reads better
+    "health healthz help history import index info latest list live livez login logout me metrics mine my new "
+    "openapi.json ping popular "
     "preview public query ready readyz recent refresh register self session settings signup stats status summary "
-    "search swagger.json token top upload validate verify version".split()  # noqa: SIM905 -- reads better
+    "search swagger.json token top upload validate verify version".split()
 )
 _VERSION = re.compile(r"[vV][0-9]{1,3}(?:[._a-zA-Z0-9]{0,12})|[0-9]{1,3}(?:\.[0-9]{1,3}){1,2}")
 _PARAMETER = re.compile(r"\{[^{}]*\}")
@@ -100,13 +101,15 @@ def mine(paths: Mapping[str, int], siblings: int = SIBLINGS) -> tuple[str, ...]:
         template = rules.template(path)
         if template.startswith("/"):
             root.add(template.strip("/").split("/"), calls)
-    pins = [
-        pin
-        for first, place in root.below.items()
-        if not _PARAMETER.search(first)
-        for pin in _pins(place, [first], siblings, pinned=False)
-    ]
-    return tuple(sorted(filter(_can_be_pinned, pins)))
+    found: dict[bool, list[str]] = {True: [], False: []}
+    for first, place in root.below.items():
+        if not _PARAMETER.search(first):
+            for pin, new in _pins(place, [first], siblings, below=False, new=False):
+                if _can_be_pinned(pin):
+                    found[new].append(pin)
+    parameters = Pins(found[True])
+    taken = [pin for pin in found[False] if parameters.find(pin.strip("/").split("/"), None)]
+    return tuple(sorted([*found[True], *taken]))
 
 
 def swallowed(paths: Mapping[str, int], routes: RouteTemplates, examples: int = 3) -> list[Swallowed]:
@@ -158,20 +161,22 @@ class _Place:
             self.below.setdefault(segment, _Place()).absorb(own)
 
 
-def _pins(place: _Place, before: list[str], siblings: int, *, pinned: bool) -> Iterator[str]:
-    """Yield the routes to pin at and below a place.
+def _pins(place: _Place, before: list[str], siblings: int, *, below: bool, new: bool) -> Iterator[tuple[str, bool]]:
+    """Yield the routes that pins concern, at and below a place, and whether they hold a parameter new to the rules.
 
     Args:
         place: where.
         before: the template up to here.
         siblings: as for ``mine``.
-        pinned: something above is a parameter that only a pin can know.
+        below: a place above has a parameter that only a pin can know.
+        new: this is that parameter, or below it; else it is a word beside it.
     """
-    if pinned and place.ends:
-        yield "/" + "/".join([*before[:-1], REST if before[-1] == MORE else before[-1]])
-    labels = {} if _names_resources(before) else _labels(place, siblings, pinned=pinned)
+    if below and place.ends:
+        yield "/" + "/".join([*before[:-1], REST if before[-1] == MORE else before[-1]]), new
+    labels = {} if _names_resources(before) else _labels(place, siblings, pinned=below)
+    made = frozenset(labels.values())
     for segment, own in _relabelled(place, labels).items():
-        yield from _pins(own, [*before, segment], siblings, pinned=pinned or bool(labels))
+        yield from _pins(own, [*before, segment], siblings, below=below or bool(labels), new=new or segment in made)
 
 
 def _names_resources(before: Sequence[str]) -> bool:

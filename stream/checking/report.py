@@ -57,7 +57,7 @@ def fields(found: Findings) -> Iterator[tuple[str, str]]:
     yield "request id", f"{percent(ids.identified, who.calls)} of the calls{copied}"
     many = found.pauses
     short = f"{percent(many.short, many.sessions)} have too few calls to be judged before their end"
-    yield "sessions", f"about {many.sessions:,}; the middle one has {many.median_calls:g} calls, {short}"
+    yield "sessions", f"about {many.sessions:,}; calls of the middle one: {many.median_calls:g}; {short}"
 
 
 def document(found: Examination, settings_toml: str) -> dict[str, Any]:
