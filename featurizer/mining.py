@@ -4,8 +4,8 @@ The rules of ``featurizer.segments`` look at one segment and cannot know that ``
 many paths it shows: a place where ever new words turn up is a parameter. What is decided, place by place:
 
 - words become ``{name}`` where more than ``siblings`` of them share a place, go on alike (``/users/alice`` and
-  ``/users/bob`` both lead to ``/orders``), and a tenth came once only: a fixed set of words is soon seen whole. Where
-  ten times as many words share a place they become ``{name}`` whatever follows;
+  ``/users/bob`` both lead to ``/orders``), and of a tenth of them nothing was called twice: a fixed set of words is
+  soon seen whole. Where ten times as many words share a place they become ``{name}`` whatever follows;
 - identifiers of several kinds at one place (numbers and UUIDs) become one ``{id}``, if nine of ten calls there are to
   them;
 - the first segment is never a parameter, nor is what follows ``/api`` or a version: resources are named there;
@@ -144,6 +144,11 @@ class _Place:
         """The segments that follow."""
         return [*self.below, _END] if self.ends else [*self.below]
 
+    @property
+    def templates(self) -> int:
+        """How many templates end here or below."""
+        return self.ends + sum(own.templates for own in self.below.values())
+
     def add(self, segments: Sequence[str], calls: int) -> None:
         """Add the calls to a path."""
         place = self
@@ -219,7 +224,7 @@ def _names(words: Mapping[str, _Place], siblings: int) -> Collection[str]:
         return words
     followers = Counter(segment for own in words.values() for segment in own.follows)
     alike = [word for word, own in words.items() if _goes_on_like_others(own.follows, followers)]
-    once = sum(words[word].calls == 1 for word in alike)
+    once = sum(words[word].calls == words[word].templates for word in alike)
     return alike if len(alike) > siblings and 10 * once >= len(alike) else ()
 
 

@@ -8,7 +8,7 @@ from stream.checking.callers import Callers, Copies
 from stream.checking.endpoints import Endpoints, RouteProposal
 from stream.checking.formats import Detection
 from stream.checking.time_order import MINUTE, SECOND, Pauses, TimeOrder
-from stream.checking.words import count, percent, span
+from stream.checking.words import are, count, percent, span
 from stream.settings import Settings
 
 MOST_PINS = 40
@@ -110,7 +110,7 @@ def _notes_on_times(times: TimeOrder, settings: Settings) -> Iterator[Note]:
         zone = ": by whole hours, so it is a local time written as UTC" if times.whole_hours else ""
         yield Note(
             Weight.ACT,
-            f"{times.ahead:,} calls are in the future, by up to {span(times.most_ahead)}{zone}",
+            f"{are(times.ahead, 'call')} in the future, by up to {span(times.most_ahead)}{zone}",
             "correct the gateway's clock or zone: such calls become dead letters (future_timestamp)",
         )
     if times.resolution >= MINUTE:
@@ -165,19 +165,19 @@ def _notes_on_copies(copies: Copies, calls: int) -> Iterator[Note]:
     if copies.clashes > 0.001 * calls:
         yield Note(
             Weight.ACT,
-            f"{copies.clashes:,} calls have the request id of another call of the same client",
+            f"{are(copies.clashes, 'call')} under the request id of another call of the same client",
             "log an id that the gateway makes for each request, no trace or session id: copies are dropped by it",
         )
     if copies.copies > 0.001 * calls:
         yield Note(
             Weight.LOOK,
-            f"{copies.copies:,} calls ({percent(copies.copies, calls)}) are copies by their request id",
+            f"by request id {are(copies.copies, 'call')} copies ({percent(copies.copies, calls)})",
             "nothing: they are dropped and counted",
         )
     if copies.identified < calls and copies.repeated:
         yield Note(
             Weight.LOOK,
-            f"{copies.repeated:,} records without a request id are equal to an earlier one",
+            f"{are(copies.repeated, 'record')} equal to an earlier one, and without a request id",
             "log request ids if the shipper sends records twice: without ids copies count as calls",
         )
 
@@ -187,8 +187,8 @@ def _notes_on_endpoints(found: Endpoints, routes: RouteProposal) -> Iterator[Not
         swallowing = [row for row in routes.rows if row.template in set(routes.parameters)]
         yield Note(
             Weight.ACT if routes.before - routes.after > _MANY * routes.before else Weight.LOOK,
-            f"{count(sum(row.paths for row in swallowing), 'path')} look like {count(len(swallowing), 'route')} "
-            "with unmerged ids",
+            f"{are(sum(row.paths for row in swallowing), 'path')} likely to be {count(len(swallowing), 'route')} with "
+            "unmerged ids",
             "pin them, or name your OpenAPI file: gatewatch routes suggest shows what each would swallow",
         )
     if found.one_path_calls > _MANY * found.calls:

@@ -56,8 +56,8 @@ def fields(found: Findings) -> Iterator[tuple[str, str]]:
     copied = f"; {count(ids.copies, 'copy').replace('copys', 'copies')}" if ids.identified else ""
     yield "request id", f"{percent(ids.identified, who.calls)} of the calls{copied}"
     many = found.pauses
-    short = f"{percent(many.short, many.sessions)} have too few calls to be judged before their end"
-    yield "sessions", f"about {many.sessions:,}; calls of the middle one: {many.median_calls:g}; {short}"
+    short = f"{percent(many.short, many.sessions)} are too short to be judged before their end"
+    yield "sessions", f"about {many.sessions:,}; median length {many.median_calls:g}, {short}"
 
 
 def document(found: Examination, settings_toml: str) -> dict[str, Any]:
@@ -119,7 +119,8 @@ def _print_examples(found: Examination, out: Console) -> None:
     for reading in examples(found.detection.readings, EXAMPLES):
         call = reading.decoded.calls[0]
         _print_line(reading.record.place, shown(reading.record.value, call), "dim", out)
-        _print_line("", _in_words(call), "", out)
+        # Whole, whatever the width: the endpoint at its end is what to look at.
+        out.print(" " * _LABEL + escape(printable(_in_words(call))), highlight=False, soft_wrap=True)
 
 
 def _in_words(call: ApiCall) -> str:

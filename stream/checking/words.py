@@ -37,6 +37,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def are(number: int, noun: str) -> str:
+    """Return a number of things with its verb."""
+    return f"{count(number, noun)} {'is' if number == 1 else 'are'}"
+
+
 def cut(text: str, width: int) -> str:
     """Return the beginning of a text that fits a width."""
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
