@@ -25,6 +25,7 @@ _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.,]{5,18}(?:Z|[+-][0-9:]{4,6})?|[0-9]{2}/[A-Z][a-z]{2}/[0-9:+ -]{14,22}"
 )
 _NUMBER = re.compile(r"-?[0-9]{1,19}(?:\.[0-9]{1,9})?")
+_BROKEN_JSON = re.compile(r'\{|\[\s*[\[{"]')
 _REQUEST = re.compile(r"([A-Z]{3,10}) (\S+)(?: (HTTP/[0-9.]+))?")
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|\[([^\]]*)\]|([^\s"\[]+)')
 _WORD = re.compile(r"[A-Za-z]{1,20}[:.,;]?|[-_*#]|HTTP/[0-9.]+")
@@ -44,7 +45,7 @@ def shown(value: bytes | None, call: ApiCall | None) -> str:
     document = _parsed(value)
     if isinstance(document, dict | list):
         text = json.dumps(_masked(document, known, secret=False), ensure_ascii=False, separators=(",", ":"))
-    elif text[:1] in {"{", "["}:
+    elif _BROKEN_JSON.match(text):
         text = f"{text[0]}{HIDDEN}"  # broken JSON: nobody can tell what is a value in it
     else:
         text = _TOKEN.sub(lambda found: _masked_token(found, known), text)
