@@ -32,6 +32,9 @@ class Entry(NamedTuple):
 
 COMMANDS: Mapping[str, Entry] = {
     "demo": Entry("stream.commands.demo", "demo", "Watch gatewatch find simulated attacks; needs no Kafka."),
+    "check": Entry(
+        "stream.commands.check", "check", "Say what gatewatch understands of your logs, and which settings they need."
+    ),
     "run": Entry("stream.commands.run", "run", "Read gateway logs from Kafka and write alerts to Kafka."),
     "replay": Entry("stream.commands.replay", "replay", "Run log files through the detector, without Kafka."),
     "simulate": Entry(
@@ -46,6 +49,7 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "promote": Entry("stream.commands.promote", "promote", "Put the challenger's model in place of the champion's."),
     "models": Entry("stream.commands.models", "app", "Show the topic of models, or try a challenger."),
+    "routes": Entry("stream.commands.routes", "app", "Find routes to pin in a log."),
     "topics": Entry("stream.commands.topics", "app", "Make or check the Kafka topics."),
     "dead-letters": Entry("stream.commands.dead_letters", "app", "Look at dead letters, or feed them back."),
     "state": Entry("stream.commands.state", "app", "Show, reset or migrate the durable state."),
