@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from featurizer.features import Matrix
 from scorer.baselines.columns import without_gaps
 from scorer.ensemble import Ensemble
+from scorer.examples import Scores
 from scorer.explanation import contributions
 from scorer.isolation_recipe import (
     UNUSUAL,
@@ -34,9 +36,9 @@ def fitted() -> tuple[Isolation, Ensemble]:
     return forest, compile_isolation(forest)
 
 
-def isolation(forest: Isolation, rows: np.ndarray) -> np.ndarray:
+def isolation(forest: Isolation, rows: Matrix) -> Scores:
     filled = np.where(np.isnan(rows), forest.filling, rows)
-    return np.log2(-forest.forest.score_samples(filled))
+    return np.asarray(np.log2(-forest.forest.score_samples(filled)))
 
 
 @settings(deadline=None)
@@ -63,7 +65,8 @@ def test_attacks_have_no_say() -> None:
     hostile = examples.features.copy()
     hostile[examples.anomalous] += 100.0
     same = [RECIPE.fit(rows, examples.anomalous, examples.weights, 0) for rows in (examples.features, hostile)]
-    assert np.array_equal(*(compiled(own).raw(examples.features) for own in same))
+    without, far = (compiled(own).raw(examples.features) for own in same)
+    assert np.array_equal(without, far)
 
 
 def test_a_row_far_from_all_benign_ones_scores_higher_than_any_of_them() -> None:
