@@ -108,7 +108,8 @@ class Chaos:
             return True
         able = [slot for slot in fleet.able() if slot.at_work_s >= fault.works]
         if fault.kind is FaultKind.LEAVE:
-            able = [slot for slot in able if slot.role != "normalise" and slot.wanted]
+            staying = [slot for slot in fleet.slots if slot.role != "normalise" and slot.wanted]
+            able = [slot for slot in able if slot in staying] if len(staying) > 1 else []  # somebody has to go on
         if not able:
             return False
         self._meet(able[fault.pick % len(able)], fault)
