@@ -197,7 +197,7 @@ def test_a_reject_comes_with_its_reason_its_place_and_what_to_do(
     (group,) = checked(capsys, log(*lines))["rejects"]
     printed = check(capsys, "access.log")
 
-    assert (group["records"], group["place"]) == (2, "line 5")
+    assert (group["rejects"], group["place"]) == (2, "line 5")
     assert detail in group["detail"]
     assert advice.lower() in group["advice"].lower()
     assert group["detail"] in printed

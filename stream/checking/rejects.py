@@ -17,7 +17,7 @@ class RejectGroup(NamedTuple):
     Attributes:
         reason: why they are no calls.
         detail: the same in a sentence.
-        records: how many records or elements.
+        rejects: how many.
         place: where the first is.
         example: the first, without what may be secret.
         advice: what to do.
@@ -25,7 +25,7 @@ class RejectGroup(NamedTuple):
 
     reason: Reason
     detail: str
-    records: int
+    rejects: int
     place: str
     example: str
     advice: str

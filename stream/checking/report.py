@@ -146,7 +146,7 @@ def _print_rows(title: str, rows: Any, out: Console) -> None:
 def _print_rejects(found: Examination, out: Console) -> None:
     out.print("\n[bold]What was not understood[/]")
     for group in found.rejects[:_MOST_REJECTS]:
-        out.print(f"{group.records:,} {group.reason}: {escape(group.detail)}", highlight=False, soft_wrap=True)
+        out.print(f"{group.rejects:,} {group.reason}: {escape(group.detail)}", highlight=False, soft_wrap=True)
         _print_line(group.place, group.example, "dim", out)
         _print_line("  do", group.advice, "", out)
     if len(found.rejects) > _MOST_REJECTS:
