@@ -213,7 +213,7 @@ class EcsAlert(FieldSet, frozen=True, kw_only=True, rename={"timestamp": "@times
     """An alert as a document of the Elastic Common Schema.
 
     Attributes:
-        timestamp: when the alert was made.
+        @timestamp: when the alert was made.
         ecs: about the document.
         message: what happened and why it is unusual, for a person.
         tags: risks of the OWASP API Security Top 10 that it is a sign of, for example API1:2023; absent where there is
