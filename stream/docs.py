@@ -146,7 +146,7 @@ def generated(document: Path) -> dict[Path, str]:
     Raises:
         CommandError: a pair of markers is absent.
     """
-    made = {document: rewritten(document.read_text(encoding="utf-8"))}
+    made = {document: rewritten(document.read_text(encoding="utf-8"), BLOCKS)}
     folder = document.parent / "docs"
     if folder.is_dir():
         alerts = folder / "alerts.md"

@@ -9,6 +9,7 @@ list, and which values are allowed.
 import json
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ TYPES: Mapping[str, type | tuple[type, ...]] = {
 }
 
 
+@cache
 def published() -> dict[str, Any]:
     """Return the fields by their dotted name."""
     found: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))

@@ -32,7 +32,7 @@ def document(alert: Alert) -> dict[str, Any]:
 endpoints = st.text() | st.sampled_from(["GET {unmatched}", "POST /login", "GET /a/{id}", "PUT /b"])
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     occasion=st.sampled_from(list(Occasion)),
     client=st.text() | st.ip_addresses().map(str),

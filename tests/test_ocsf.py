@@ -73,7 +73,7 @@ transitions = st.builds(Transition, source=endpoints, destination=endpoints, exp
 clients = st.text() | st.ip_addresses().map(str)
 
 
-@settings(max_examples=40)  # each is held to every rule of the schema
+@settings(max_examples=40, deadline=None)  # each is held to every rule of the schema
 @given(
     occasion=st.sampled_from(list(Occasion)),
     client=clients,

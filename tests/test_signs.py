@@ -34,12 +34,12 @@ def shown(own: Alert) -> tuple[list[str], list[str]]:
 @pytest.mark.parametrize(
     ("own", "techniques", "risks"),
     [
-        (alert(("GET /a", "GET {unmatched}")), ["T1595.003"], ["API9:2023"]),
-        (alert(("POST {unmatched}", "GET /a")), ["T1595.003"], ["API9:2023"]),
+        (alert(("GET /a", "GET {unmatched}"), reasons=(RARE,)), ["T1595.003"], ["API9:2023"]),
+        (alert(("POST {unmatched}", "GET /a"), reasons=(RARE,)), ["T1595.003"], ["API9:2023"]),
         (alert(reasons=(MANY,)), ["T1595"], []),
         (alert(("POST /v1/auth/login", "POST /v1/auth/login")), ["T1110"], ["API2:2023"]),
         (alert(("POST /oauth/token", "POST /Sign-In")), ["T1110"], ["API2:2023"]),
-        (alert(("GET /orders/{id}", "GET /orders/{id}")), [], ["API1:2023"]),
+        (alert(*[("GET /orders/{id}",) * 2, ("GET /users/{id}",) * 2]), [], ["API1:2023"]),
         (alert(("GET /a", "DELETE /users/{id}"), reasons=(RARE,)), [], ["API5:2023"]),
     ],
 )
@@ -54,11 +54,13 @@ def test_what_shows_a_sign_is_named(own: Alert, techniques: list[str], risks: li
         alert(("GET /a", "GET /b"), reasons=(FEW, RARE)),
         alert(("GET /a", "DELETE /users/{id}")),
         alert(("GET /a", "POST /login")),
+        alert(("GET /a", "GET {unmatched}")),
+        alert(("GET /orders/{id}", "GET /orders/{id}")),
         alert(("GET /login", "GET /login")),
         alert(("POST /logins/all", "POST /logins/all")),
         alert(("GET /orders/{id}", "GET /users/{id}")),
         alert(("GET /orders", "GET /orders")),
-        alert(("{overflow}", "{overflow}")),
+        alert(*[("{overflow}", "{overflow}"), ("GET {unmatched}", "GET {unmatched}")] * 2),
     ],
 )
 def test_what_shows_none_gets_no_name(own: Alert) -> None:

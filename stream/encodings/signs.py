@@ -66,7 +66,11 @@ def risks_of(alert: Alert) -> list[Named]:
 
 
 def _unknown_routes(alert: Alert) -> bool:
-    return any(_route(end) == UNMATCHED_ROUTE for item in alert.transitions for end in (item.source, item.destination))
+    # Walks through ids that do not exist meet such routes too, but hardly any other that is rarely used.
+    unknown = any(
+        _route(end) == UNMATCHED_ROUTE for item in alert.transitions for end in (item.source, item.destination)
+    )
+    return unknown and _tells(alert, Group.DESTINATIONS, Direction.BELOW)
 
 
 def _many_endpoints(alert: Alert) -> bool:
@@ -78,10 +82,9 @@ def _repeated_sign_in(alert: Alert) -> bool:
 
 
 def _object_after_object(alert: Alert) -> bool:
-    return any(
-        item.source == item.destination and "{" in _route(item.source) and _route(item.source) != UNMATCHED_ROUTE
-        for item in alert.transitions
-    )
+    # One such transition alone is in many a benign session.
+    same = [_route(item.source) for item in alert.transitions if item.source == item.destination]
+    return sum("{" in route and route != UNMATCHED_ROUTE for route in same) >= 2
 
 
 def _rare_write(alert: Alert) -> bool:
@@ -114,7 +117,7 @@ _CREDENTIAL_ACCESS: Final = Named("TA0006", "Credential Access")
 _SCANNING: Final = Named("T1595", "Active Scanning")
 
 SIGNS: Final[Mapping[str, Sign]] = {
-    "a rare transition begins or ends at a route that the API does not have": Sign(
+    "a reason is that it went to rarely used endpoints, and a rare transition meets no route of the API": Sign(
         Technique(_RECONNAISSANCE, _SCANNING, Named("T1595.003", "Wordlist Scanning")),
         Named("API9:2023", "Improper Inventory Management"),
         _unknown_routes,
@@ -127,7 +130,7 @@ SIGNS: Final[Mapping[str, Sign]] = {
         Named("API2:2023", "Broken Authentication"),
         _repeated_sign_in,
     ),
-    "a rare transition leads from an object to another of the same route": Sign(
+    "two rare transitions lead from an object to another of the same route": Sign(
         None, Named("API1:2023", "Broken Object Level Authorization"), _object_after_object
     ),
     "a reason is that it went to rarely used endpoints, and a rare transition leads to a write": Sign(
