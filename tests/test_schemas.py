@@ -194,7 +194,7 @@ def test_a_field_without_a_description_is_refused(monkeypatch: pytest.MonkeyPatc
 
         field: int
 
-    monkeypatch.setitem(RECORDS, "mute", Mute)  # type: ignore[arg-type] # Final, not frozen
+    monkeypatch.setitem(RECORDS, "mute", Mute)
     with pytest.raises(LookupError, match="field"):
         schema_of("mute")
 
