@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizer.features import Occasion
@@ -54,6 +54,7 @@ awkward = st.text(st.sampled_from("ab |=\\\n\r n")) | readable
 """What a client can be called, most of all what has to be escaped."""
 
 
+@settings(deadline=None)
 @given(client=awkward.filter(bool), source=awkward, destination=awkward)
 def test_whatever_is_in_a_value_is_read_back_as_it_was(client: str, source: str, destination: str) -> None:
     own = vector(client=client)
@@ -66,11 +67,13 @@ def test_whatever_is_in_a_value_is_read_back_as_it_was(client: str, source: str,
     assert not re.search(rb"[\r\n]", line)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_character_of_a_client_ends_a_line(client: str) -> None:
     assert len(encode_cef(alert_of(vector(client=client)), CREATED).decode().splitlines()) == 1
 
 
+@settings(deadline=None)
 @given(st.text(max_size=9000))
 def test_no_value_is_longer_than_its_key_allows(text: str) -> None:
     own = alert_of(vector(client="c" + text), transitions=[Transition(text, text, 0.1)])

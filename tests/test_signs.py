@@ -4,7 +4,7 @@ import re
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizer.features import Group
@@ -77,6 +77,7 @@ def test_several_signs_are_named_each_once() -> None:
     assert shown(own) == (["T1595.003", "T1595"], ["API9:2023", "API5:2023"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(list(Group)), max_size=3), st.lists(st.tuples(st.text(), st.text()), max_size=3))
 def test_every_alert_can_be_asked(groups: list[Group], ends: list[tuple[str, str]]) -> None:
     reasons = tuple(Reason(group, 1.0, "n_apis", Direction.ABOVE, "") for group in groups)
