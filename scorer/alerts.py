@@ -73,6 +73,7 @@ class Alert(msgspec.Struct, frozen=True):
     Attributes:
         uid: deterministic: a consumer that sees it twice has seen one alert.
         kind: early (the session is open) or closing.
+        follows: the session has had an alert before: this one says how it went on.
         occasion: what the score was taken at: the session grew, paused or ended.
         severity: from the score by the policy's table.
         client: identity of the caller.
@@ -95,6 +96,7 @@ class Alert(msgspec.Struct, frozen=True):
 
     uid: str
     kind: AlertKind
+    follows: bool
     occasion: Occasion
     severity: Severity
     client: str
@@ -230,6 +232,7 @@ def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the cal
     explanation: Explanation,
     transitions: Iterable[Transition],
     capped: bool,
+    follows: bool,
     position: Position,
 ) -> Alert:
     """Put an alert together.
@@ -241,12 +244,14 @@ def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the cal
         explanation: why the verdict is what it is.
         transitions: rarest transitions of the session, the rarest first.
         capped: whether the session's graph is incomplete.
+        follows: whether the session has had an alert before.
         position: where in the log the vector was taken.
     """
     kind = alert_kind(vector.occasion)
     return Alert(
         uid=alert_uid(vector.client, vector.session_id, kind, verdict.model),
         kind=kind,
+        follows=follows,
         occasion=vector.occasion,
         severity=policy.severity(verdict.score),
         client=vector.client,

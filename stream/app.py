@@ -149,6 +149,7 @@ def _detect_stage(settings: Settings, detector: Detector, limit: DeadLetterWindo
         sessions=assembly.session_policy(settings),
         policy=CheckpointPolicy(own.checkpoint_interval_s, own.checkpoint_records),
         limit=limit,
+        encoding=settings.alerts.encoding,
     )
 
 

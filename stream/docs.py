@@ -1,9 +1,10 @@
-"""The README's tables of settings, metrics and commands, generated from the program itself.
+"""The README's tables of settings, metrics and commands, and parts of the docs, generated from the program itself.
 
     python -m stream.docs README.md            rewrite the blocks between the markers
     python -m stream.docs README.md --check    exit code 4 if a block is out of date
 
 A block lies between ``<!-- settings:begin -->`` and ``<!-- settings:end -->``; likewise ``metrics`` and ``commands``.
+The tables of ``docs/alerts.md`` beside the README and all of ``docs/schemas`` are brought up to date with it.
 """
 
 import re
@@ -15,8 +16,10 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from stream import topic_docs
 from stream.cli import COMMANDS, DISTRIBUTION, load_command
 from stream.errors import CommandError, ExitCode
+from stream.markdown import table
 from stream.sections.kafka import InputSettings
 from stream.settings import ENV_DELIMITER, ENV_PREFIX, Settings
 from stream.settings_errors import fields, is_section
@@ -111,12 +114,6 @@ def _helps(command: Any, path: str) -> Iterator[tuple[str, str]]:
     yield path, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "settings": settings_block,
     "metrics": metrics_block,
@@ -124,13 +121,13 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
 }
 
 
-def rewritten(text: str) -> str:
+def rewritten(text: str, blocks: Mapping[str, Callable[[], str]] = BLOCKS) -> str:
     """Return a document with every block made anew.
 
     Raises:
         CommandError: a pair of markers is absent.
     """
-    for name, make in BLOCKS.items():
+    for name, make in blocks.items():
         begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
         block = f"{begin}\n{make()}\n{end}"
@@ -140,20 +137,38 @@ def rewritten(text: str) -> str:
     return text
 
 
+def generated(document: Path) -> dict[Path, str]:
+    """Return every document that is generated, or holds generated blocks, as it should be, by its path.
+
+    Args:
+        document: the README; what is in ``docs`` beside it follows, if there is such a folder.
+
+    Raises:
+        CommandError: a pair of markers is absent.
+    """
+    made = {document: rewritten(document.read_text(encoding="utf-8"), BLOCKS)}
+    folder = document.parent / "docs"
+    if folder.is_dir():
+        alerts = folder / "alerts.md"
+        made[alerts] = rewritten(alerts.read_text(encoding="utf-8"), topic_docs.BLOCKS)
+        made |= {folder / "schemas" / name: text for name, text in topic_docs.files().items()}
+    return made
+
+
 def main(
     document: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)],
     *,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit code 4 if out of date.")] = False,
 ) -> None:
-    """Bring the generated blocks of a document up to date."""
-    before = document.read_text(encoding="utf-8")
-    after = rewritten(before)
-    if after == before:
-        return
-    if check:
-        typer.echo(f"{document} is out of date: run python -m stream.docs {document}", err=True)
-        raise typer.Exit(ExitCode.DIFFERENT)
-    document.write_text(after, encoding="utf-8")
+    """Bring the generated parts of a document, and of the docs beside it, up to date."""
+    for path, text in generated(document).items():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        if check:
+            typer.echo(f"{path} is out of date: run python -m stream.docs {document}", err=True)
+            raise typer.Exit(ExitCode.DIFFERENT)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

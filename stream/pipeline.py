@@ -346,5 +346,6 @@ class Detector(Sessionizer):
             explanation=self.judge.explain(sample.vector, verdict),
             transitions=[Transition(*found) for found in rarest(covered, self._alerts.evidence_transitions, table)],
             capped=sample.n_edges >= self._sessions.max_edges or sample.vector.close_reason in _CUT_SHORT,
+            follows=session.alerted_open,
             position=Position(*sample.state.name, sample.offset, sample.vector.end, sample.record_time),
         )

@@ -10,9 +10,10 @@ from stream.batches import Batch, PartitionState
 from stream.checkpoints import Snapshot, StateTopics, checkpoint, mark_record, restore_tables
 from stream.clock import now_ms
 from stream.dead_letter_limit import DeadLetterWindow
-from stream.encodings.ocsf import alert_record
+from stream.encodings.records import alert_record
 from stream.pipeline import Detector, Normaliser
 from stream.records import Record, TopicPartition
+from stream.sections.detection import AlertEncoding
 from stream.sections.kafka import TopicsSettings
 from stream.wire import Outgoing, call_record, dead_letter_record, vector_record
 
@@ -85,6 +86,7 @@ class DetectStage:
         sessions: limits of sessions.
         policy: when to make checkpoints.
         limit: of its dead letters.
+        encoding: of the alerts.
     """
 
     def __init__(  # noqa: PLR0913 -- the parts of a stage, each named at the call
@@ -96,6 +98,7 @@ class DetectStage:
         sessions: SessionPolicy,
         policy: CheckpointPolicy,
         limit: DeadLetterWindow,
+        encoding: AlertEncoding = "ocsf",
     ) -> None:
         self.detector = detector
         self.limit = limit
@@ -103,6 +106,7 @@ class DetectStage:
         self._schema = schema
         self._sessions = sessions
         self._policy = policy
+        self._encoding = encoding
         self._state_topics = StateTopics(topics.state, topics.degrees)
         self._partitions: dict[str, int] = {}
         self._seen_partitions: dict[TopicPartition, int] = {}
@@ -203,7 +207,7 @@ class DetectStage:
     def encode(self, batch: Batch) -> list[Outgoing]:
         """Return the alerts, vectors and dead letters of a batch as records."""
         topics, created = self._topics, now_ms()
-        records = [alert_record(topics.anomalies, alert, created) for alert in batch.alerts]
+        records = [alert_record(topics.anomalies, alert, created, self._encoding) for alert in batch.alerts]
         if topics.publish_features:
             trials = batch.challenger_verdicts
             records += [

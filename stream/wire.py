@@ -45,8 +45,19 @@ class Outgoing(NamedTuple):
 class FeatureRecord(msgspec.Struct, frozen=True):
     """A record of the ``features`` topic: a vector by feature name, and what the model said of it.
 
-    Attributes are those of FeatureVector and Verdict; ``features`` holds null where a value is missing. ``challenger``
-    is the verdict of the model at trial, absent when there is none.
+    Attributes:
+        session_id: the session; in an alert ``metadata.correlation_uid``.
+        client: identity of the caller.
+        occasion: why the vector was taken: the session grew, paused (quiet) or ended (closed).
+        start: event time of the session's first call, epoch milliseconds.
+        end: event time of its latest call, epoch milliseconds.
+        calls: number of calls so far.
+        close_reason: why the session ended; null while it is open.
+        schema: fingerprint of the FeatureSchema.
+        total_edges: edges in the degree tables when it was taken.
+        features: values by name of the feature, in schema order; null where a value is missing.
+        verdict: what the model said of it.
+        challenger: what the model at trial said of it; absent when there is none.
     """
 
     session_id: str

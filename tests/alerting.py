@@ -81,6 +81,7 @@ def alert_of(own: FeatureVector = VECTOR, *, policy: AlertPolicy | None = None, 
         "explanation": EXPLANATION,
         "transitions": [Transition("GET /a", "DELETE /users/{id}", 0.02), Transition("GET /a", "GET /b", 4.5)],
         "capped": False,
+        "follows": False,
         "position": POSITION,
     }
     return make_alert(**{**parts, **changes})

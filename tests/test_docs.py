@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from stream import docs
+from stream import docs, markdown
 from stream.cli import COMMANDS
 from stream.errors import CommandError, ExitCode
 from stream.settings import Settings
@@ -68,4 +68,4 @@ def test_a_document_without_markers_says_which_are_missing() -> None:
 
 
 def test_a_bar_in_a_cell_does_not_end_it() -> None:
-    assert docs.table(("a",), [("x|y",)]) == "| a |\n| --- |\n| x\\|y |"
+    assert markdown.table(("a",), [("x|y",)]) == "| a |\n| --- |\n| x\\|y |"

@@ -1,153 +1,33 @@
-"""Alerts follow the published schema of an OCSF Detection Finding (class 2004, version 1.8.0).
-
-The attributes below are those of ocsf/ocsf-schema for the objects that an alert uses: required ones, and all of them.
-"""
+"""Alerts follow the published schema of an OCSF Detection Finding (class 2004, version 1.8.0)."""
 
 import json
+from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizer.features import Group, Occasion
 from scorer.alerts import Alert, Severity, Transition
 from scorer.counterfactual import Counterfactual
 from scorer.reasons import Contribution, Direction, Explanation, Reason
-from stream.encodings.ocsf import alert_record, detection_finding
+from stream.encodings.ocsf import detection_finding
+from stream.encodings.records import alert_record
 from tests.alerting import MANY, PLAIN, RARE, UNKNOWN, VECTOR, alert_of, vector
+from tests.ocsf_schema import validator
 
 CREATED = 1_700_000_050_000
 
-Allowed = tuple[set[str], set[str]]
-"""required attributes, further attributes"""
-
-DETECTION_FINDING: Allowed = (
-    {"activity_id", "category_uid", "class_uid", "finding_info", "metadata", "severity_id", "time", "type_uid"},
-    {
-        "activity_name",
-        "anomaly_analyses",
-        "category_name",
-        "class_name",
-        "confidence",
-        "confidence_id",
-        "confidence_score",
-        "count",
-        "duration",
-        "end_time",
-        "evidences",
-        "is_alert",
-        "message",
-        "observables",
-        "resources",
-        "risk_level",
-        "risk_level_id",
-        "risk_score",
-        "severity",
-        "start_time",
-        "status",
-        "status_id",
-        "type_name",
-        "unmapped",
-    },
-)
-METADATA: Allowed = (
-    {"product", "version"},
-    {"correlation_uid", "log_name", "logged_time", "original_event_uid", "original_time", "processed_time", "uid"},
-)
-PRODUCT: Allowed = (set(), {"name", "vendor_name", "version", "uid"})
-FINDING_INFO: Allowed = (
-    {"uid"},
-    {
-        "analytic",
-        "created_time",
-        "data_sources",
-        "desc",
-        "first_seen_time",
-        "last_seen_time",
-        "related_events_count",
-        "src_url",
-        "tags",
-        "title",
-        "types",
-    },
-)
-ANALYTIC: Allowed = (
-    {"type_id"},
-    {"algorithm", "category", "desc", "name", "state", "state_id", "type", "uid", "version"},
-)
-ANOMALY_ANALYSIS: Allowed = ({"analysis_targets", "anomalies"}, {"baselines"})
-ANALYSIS_TARGET: Allowed = ({"name"}, {"type"})
-ANOMALY: Allowed = ({"observation_parameter", "observations"}, {"observation_type", "observed_pattern"})
-OBSERVATION: Allowed = ({"value"}, {"count", "timespan"})
-EVIDENCES: Allowed = (set(), {"actor", "api", "data", "src_endpoint", "url"})
-ACTOR: Allowed = (set(), {"session", "user"})
-USER: Allowed = (set(), {"name", "uid"})
-SESSION: Allowed = (set(), {"created_time", "uid"})
-RESOURCE: Allowed = (set(), {"name", "role", "role_id", "type", "uid"})
-OBSERVABLE: Allowed = ({"type_id"}, {"name", "type", "value"})
-
-SEVERITY = {2: "Low", 3: "Medium", 4: "High", 5: "Critical"}
-ACTIVITY = {1: "Create", 2: "Update", 3: "Close"}
-CONFIDENCE = {1: "Low", 2: "Medium", 3: "High"}
-STATUS = {1: "New", 2: "In Progress", 3: "Suppressed", 4: "Resolved"}
-ANALYTIC_TYPE = {1: "Rule", 2: "Behavioral", 3: "Statistical", 4: "Learning (ML/DL)"}
-ANALYTIC_STATE = {1: "Active", 2: "Suppressed", 3: "Experimental"}
-RESOURCE_ROLES = {1, 2, 3, 4}
-USER_UID = 31
-
-
-def assert_object(content: dict[str, Any], allowed: Allowed) -> None:
-    required, further = allowed
-    assert required <= content.keys()
-    assert content.keys() <= required | further
+SCHEMA = validator()
+USER_UID, IP_ADDRESS, RESOURCE_UID = 31, 2, 10
 
 
 def assert_follows_the_schema(finding: dict[str, Any]) -> None:
-    """Check attributes, requirements and enums of every object in a finding."""
-    assert_object(finding, DETECTION_FINDING)
-    assert_object(finding["metadata"], METADATA)
-    assert_object(finding["metadata"]["product"], PRODUCT)
-    assert_object(finding["finding_info"], FINDING_INFO)
-    assert_object(finding["finding_info"]["analytic"], ANALYTIC)
-    for analysis in finding["anomaly_analyses"]:
-        assert_object(analysis, ANOMALY_ANALYSIS)
-        for target in analysis["analysis_targets"]:
-            assert_object(target, ANALYSIS_TARGET)
-        for anomaly in [*analysis["anomalies"], *analysis["baselines"]]:
-            assert_object(anomaly, ANOMALY)
-            for observation in anomaly["observations"]:
-                assert_object(observation, OBSERVATION)
-                assert isinstance(observation["value"], str)
-    for evidence in finding["evidences"]:
-        assert_object(evidence, EVIDENCES)
-        assert_object(evidence["actor"], ACTOR)
-        assert_object(evidence["actor"]["user"], USER)
-        assert_object(evidence["actor"]["session"], SESSION)
-    for resource in finding["resources"]:
-        assert_object(resource, RESOURCE)
-        assert resource["role_id"] in RESOURCE_ROLES
-    for observable in finding["observables"]:
-        assert_object(observable, OBSERVABLE)
-    assert_enums(finding)
-
-
-def assert_enums(finding: dict[str, Any]) -> None:
-    """Check that every id is one of the schema's, beside the caption that belongs to it."""
-    analytic = finding["finding_info"]["analytic"]
-    assert (finding["category_uid"], finding["category_name"]) == (2, "Findings")
-    assert (finding["class_uid"], finding["class_name"]) == (2004, "Detection Finding")
-    assert finding["activity_name"] == ACTIVITY[finding["activity_id"]]
-    assert finding["type_uid"] == finding["class_uid"] * 100 + finding["activity_id"]
-    assert finding["type_name"] == f"{finding['class_name']}: {finding['activity_name']}"
-    assert finding["severity"] == SEVERITY[finding["severity_id"]]
-    assert finding["confidence"] == CONFIDENCE[finding["confidence_id"]]
-    assert finding["status"] == STATUS[finding["status_id"]]
-    assert analytic["type"] == ANALYTIC_TYPE[analytic["type_id"]]
-    assert analytic["state"] == ANALYTIC_STATE[analytic["state_id"]]
-    assert 0 <= finding["confidence_score"] <= 100
-    assert isinstance(finding["confidence_score"], int)
+    """Check attributes, requirements, types, enums with their captions, and constraints of every object."""
+    assert [f"{error.json_path}: {error.message}" for error in SCHEMA.iter_errors(finding)] == []
 
 
 def resolve(finding: dict[str, Any], path: str) -> Any:
@@ -160,10 +40,11 @@ def resolve(finding: dict[str, Any], path: str) -> Any:
 
 EARLY = alert_of()
 CLOSING = alert_of(vector(occasion=Occasion.CLOSED), capped=True)
+FOLLOWING = alert_of(vector(occasion=Occasion.CLOSED), follows=True)
 
 contributions = st.builds(
     Contribution,
-    feature=st.text(max_size=5),
+    feature=st.sampled_from(["n_apis", "min_dest"]),
     meaning=st.text(max_size=5),
     value=st.none() | st.floats(allow_nan=False, allow_infinity=False),
     usual_low=st.floats(-1e9, 1e9),
@@ -187,22 +68,66 @@ explanations = st.builds(
     reasons=st.lists(reasons, max_size=4).map(tuple),
     counterfactual=st.none() | counterfactuals,
 )
-transitions = st.builds(Transition, source=st.text(), destination=st.text(), expected=st.floats(0, 1e9))
+endpoints = st.text() | st.sampled_from(["GET {unmatched}", "POST /login", "GET /a/{id}", "PUT /b", "{overflow}"])
+transitions = st.builds(Transition, source=endpoints, destination=endpoints, expected=st.floats(0, 1e9))
+clients = st.text() | st.ip_addresses().map(str)
 
 
+@settings(max_examples=40, deadline=None)  # each is held to every rule of the schema
 @given(
     occasion=st.sampled_from(list(Occasion)),
+    client=clients,
     score=st.floats(0, 1),
     named=explanations,
     seen=st.lists(transitions, max_size=4),
     capped=st.booleans(),
+    follows=st.booleans(),
 )
 def test_every_alert_follows_the_schema(
-    occasion: Occasion, score: float, named: Explanation, seen: list[Transition], *, capped: bool
+    occasion: Occasion,
+    client: str,
+    score: float,
+    named: Explanation,
+    seen: list[Transition],
+    *,
+    capped: bool,
+    follows: bool,
 ) -> None:
-    own = vector(occasion=occasion)
-    alert = alert_of(own, explanation=named, transitions=seen, capped=capped)
+    own = vector(occasion=occasion, client=client)
+    alert = alert_of(own, explanation=named, transitions=seen, capped=capped, follows=follows)
     assert_follows_the_schema(detection_finding(msgspec.structs.replace(alert, score=score), CREATED))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "spoil"),
+    [
+        ("is a required property", lambda own: own.pop("severity_id")),
+        ("is a required property", lambda own: own["metadata"].pop("product")),
+        ("unexpected", lambda own: own.update(severty="High")),
+        ("unexpected", lambda own: own["evidences"][0].update(score=0.9)),
+        ("is not of type 'integer'", lambda own: own.update(time="2026-01-01T00:00:00Z")),
+        (
+            "is not of type 'string'",
+            lambda own: own["anomaly_analyses"][0]["anomalies"][0]["observations"][0].update(value=1),
+        ),
+        ("is not of type 'array'", lambda own: own.update(resources={})),
+        ("is not one of", lambda own: own.update(severity_id=7)),
+        ("is not one of", lambda own: own["observables"][0].update(type_id=1000)),
+        ("was expected", lambda own: own.update(severity="Low")),
+        ("was expected", lambda own: own.update(type_uid=200403)),
+        ("is not valid under any of the given schemas", lambda own: own["evidences"].append({"name": "nothing"})),
+        (
+            "is not valid under any of the given schemas",
+            lambda own: own["finding_info"].update(attacks=[{"version": "1"}]),
+        ),
+        ("does not match", lambda own: own["evidences"][0].update(src_endpoint={"ip": "nowhere"})),
+    ],
+)
+def test_a_finding_that_breaks_the_schema_is_noticed(wrong: str, spoil: Callable[[dict[str, Any]], object]) -> None:
+    """The tests of this module mean something."""
+    finding = deepcopy(detection_finding(EARLY, CREATED))
+    spoil(finding)
+    assert any(wrong in error.message for error in SCHEMA.iter_errors(finding))
 
 
 @pytest.mark.parametrize("alert", [EARLY, CLOSING], ids=["early", "closing"])
@@ -212,26 +137,40 @@ def test_a_finding_is_plain_json(alert: Alert) -> None:
     assert again == json.loads(json.dumps(finding, allow_nan=False))
 
 
-@pytest.mark.parametrize("alert", [EARLY, CLOSING], ids=["early", "closing"])
-def test_every_alert_creates_a_finding_that_is_to_be_looked_at(alert: Alert) -> None:
-    """A closing alert closes a session, not a finding: a finding is closed by whoever has dealt with it."""
+@pytest.mark.parametrize("alert", [EARLY, CLOSING, FOLLOWING], ids=["early", "closing", "following"])
+def test_every_alert_is_to_be_looked_at(alert: Alert) -> None:
     finding = detection_finding(alert, CREATED)
-    assert (finding["activity_id"], finding["type_uid"], finding["is_alert"]) == (1, 200401, True)
-    assert finding["unmapped"]["kind"] == alert.kind
+    assert (finding["is_alert"], finding["unmapped"]["kind"]) == (True, alert.kind)
 
 
-def test_the_record_is_keyed_by_client_so_that_a_client_s_alerts_stay_in_order() -> None:
-    record = alert_record("anomalies", EARLY, CREATED)
-    assert (record.topic, record.key) == ("anomalies", b"user:ann")
-    assert ("content-type", "application/json") in record.headers
+@pytest.mark.parametrize("alert", [EARLY, CLOSING], ids=["early", "closing"])
+def test_the_first_alert_of_a_session_creates_its_finding(alert: Alert) -> None:
+    finding = detection_finding(alert, CREATED)
+    info = finding["finding_info"]
+    assert (finding["activity_id"], finding["type_uid"], finding["status"]) == (1, 200401, "New")
+    assert (info["created_time"], "modified_time" in info) == (CREATED, False)
 
 
-def test_the_deterministic_id_is_where_consumers_look_for_it() -> None:
+def test_an_alert_that_follows_updates_the_same_finding() -> None:
+    """It closes a session, not a finding: a finding is closed by whoever has dealt with it."""
+    first, finding = detection_finding(EARLY, CREATED), detection_finding(FOLLOWING, CREATED + 9)
+    assert (finding["activity_id"], finding["type_uid"]) == (2, 200402)
+    assert finding["finding_info"]["uid"] == first["finding_info"]["uid"]
+    assert finding["metadata"]["uid"] != first["metadata"]["uid"]
+    assert (finding["finding_info"]["modified_time"], "created_time" in finding["finding_info"]) == (CREATED + 9, False)
+
+
+def test_an_update_leaves_the_status_alone() -> None:
+    """Somebody may be at work on the finding by then."""
+    assert detection_finding(FOLLOWING, CREATED).keys().isdisjoint({"status", "status_id"})
+
+
+def test_the_deterministic_ids_are_where_consumers_look_for_them() -> None:
     finding = detection_finding(EARLY, CREATED)
-    assert finding["finding_info"]["uid"] == finding["metadata"]["uid"] == EARLY.uid
-    assert finding["metadata"]["correlation_uid"] == EARLY.session_id
+    assert finding["metadata"]["uid"] == EARLY.uid
+    assert finding["finding_info"]["uid"] == finding["metadata"]["correlation_uid"] == EARLY.session_id
     later = detection_finding(EARLY, CREATED + 99)
-    assert later["metadata"]["uid"] == EARLY.uid
+    assert (later["metadata"]["uid"], later["finding_info"]["uid"]) == (EARLY.uid, EARLY.session_id)
 
 
 def test_times_are_of_the_finding_and_of_the_session() -> None:
@@ -263,9 +202,15 @@ def test_only_a_growing_session_points_to_a_record_of_its_own(occasion: Occasion
 
 
 @pytest.mark.parametrize("severity", list(Severity))
-def test_severities_are_the_schema_s(severity: Severity) -> None:
+def test_severities_and_risks_are_called_alike(severity: Severity) -> None:
     finding = detection_finding(msgspec.structs.replace(EARLY, severity=severity), CREATED)
-    assert SEVERITY[finding["severity_id"]].lower() == severity
+    assert finding["severity"].lower() == finding["risk_level"].lower() == severity
+    assert_follows_the_schema(finding)
+
+
+def test_the_score_in_percent_is_confidence_and_risk() -> None:
+    finding = detection_finding(EARLY, CREATED)
+    assert finding["confidence_score"] == finding["risk_score"] == 88
 
 
 def test_a_capped_session_lowers_the_confidence() -> None:
@@ -291,14 +236,14 @@ def test_each_contribution_is_an_anomaly_beside_its_baseline() -> None:
 
 
 def test_the_evidence_holds_contributions_and_rare_transitions_in_full() -> None:
-    (evidence,) = detection_finding(EARLY, CREATED)["evidences"]
+    evidence = detection_finding(EARLY, CREATED)["evidences"][0]
     assert evidence["actor"]["user"]["uid"] == "user:ann"
     assert msgspec.convert(evidence["data"]["contributions"], tuple[Contribution, ...]) == EARLY.contributions
     assert msgspec.convert(evidence["data"]["transitions"], tuple[Transition, ...]) == EARLY.transitions
 
 
 def test_the_evidence_holds_reasons_and_counterfactual_for_programs() -> None:
-    (evidence,) = detection_finding(EARLY, CREATED)["evidences"]
+    evidence = detection_finding(EARLY, CREATED)["evidences"][0]
     assert msgspec.convert(evidence["data"]["reasons"], tuple[Reason, ...]) == EARLY.reasons
     assert msgspec.convert(evidence["data"]["counterfactual"], Counterfactual) == EARLY.counterfactual
 
@@ -309,12 +254,40 @@ def test_the_endpoints_of_the_transitions_are_the_resources_each_once() -> None:
     assert {resource["role_id"] for resource in finding["resources"]} == {1}
 
 
+def test_each_endpoint_that_a_rare_transition_leads_to_is_evidence() -> None:
+    further = detection_finding(EARLY, CREATED)["evidences"][1:]
+    assert [item["api"]["operation"] for item in further] == ["DELETE /users/{id}", "GET /b"]
+
+
 def test_observables_point_at_what_they_name() -> None:
-    finding = detection_finding(EARLY, CREATED)
-    assert finding["observables"]
+    finding = detection_finding(alert_of(vector(client="2001:DB8::0:7")), CREATED)
     for observable in finding["observables"]:
         assert resolve(finding, observable["name"]) == observable["value"]
-    assert finding["observables"][0]["type_id"] == USER_UID
+    kinds = [observable["type_id"] for observable in finding["observables"]]
+    assert kinds == [USER_UID, IP_ADDRESS, *[RESOURCE_UID] * 3]
+
+
+def test_a_client_that_is_an_address_is_where_the_calls_came_from_and_no_user_s_name() -> None:
+    evidence = detection_finding(alert_of(vector(client="198.51.100.7")), CREATED)["evidences"][0]
+    assert evidence["src_endpoint"] == {"ip": "198.51.100.7"}
+    assert evidence["actor"]["user"] == {"uid": "198.51.100.7"}
+    named = detection_finding(EARLY, CREATED)["evidences"][0]
+    assert named["actor"]["user"] == {"uid": "user:ann", "name": "user:ann"}
+    assert "src_endpoint" not in named
+
+
+def test_signs_are_told_as_techniques_and_risks() -> None:
+    scan = alert_of(transitions=[Transition("GET /a", "GET {unmatched}", 0.1)])
+    info = detection_finding(scan, CREATED)["finding_info"]
+    (attack,) = info["attacks"]
+    assert (attack["tactic"]["uid"], attack["technique"]["uid"]) == ("TA0043", "T1595")
+    assert attack["sub_technique"] == {"uid": "T1595.003", "name": "Wordlist Scanning"}
+    assert info["tags"] == [{"name": "owasp_api", "value": "API9:2023"}]
+
+
+def test_without_a_sign_there_is_no_technique_and_no_risk() -> None:
+    info = detection_finding(alert_of(transitions=[]), CREATED)["finding_info"]
+    assert info.keys().isdisjoint({"attacks", "tags"})
 
 
 def test_the_model_and_its_threshold_are_told() -> None:

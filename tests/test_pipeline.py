@@ -205,6 +205,7 @@ class TestAlerting:
         assert batch.decisions == {Decision.ALERT: 1, Decision.REPEATED: 1}
         ended = run(detector, [call_record(16, NOW + 5000, "bob")])
         assert [(alert.kind, alert.calls) for alert in ended.alerts] == [(AlertKind.CLOSING, 16)]
+        assert [alert.follows for alert in (*batch.alerts, *ended.alerts)] == [False, True]
 
     def test_there_is_a_verdict_for_each_sample(self) -> None:
         batch = run(make_detector(), walk("abcdefghabcdefgh"))

@@ -1,7 +1,7 @@
 """Settings of sessions, degree tables, routes, model and alerts."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import field_validator, model_validator
 
@@ -212,9 +212,18 @@ class SeveritySettings(Section):
         return self
 
 
+AlertEncoding = Literal["ocsf", "ecs", "cef"]
+
+
 class AlertsSettings(Section):
     """What becomes an alert, and what it says."""
 
+    encoding: AlertEncoding = setting(
+        "ocsf",
+        "name",
+        "Form of the alerts: ocsf (OCSF Detection Finding, JSON), ecs (Elastic Common Schema, JSON) or cef (ArcSight's "
+        "Common Event Format, text). OCSF says the most.",
+    )
     cooldown_s: float = setting(
         600.0,
         "s, event time",

@@ -83,7 +83,7 @@ def alert_item(value: bytes | None) -> Item:
         "model": finding["finding_info"]["analytic"]["uid"],
         **finding["unmapped"],
     }
-    return Item("alert", (finding["finding_info"]["uid"],), content)
+    return Item("alert", (finding["metadata"]["uid"],), content)
 
 
 def degree_items(partition: str, snapshot: DegreeSnapshot) -> list[Item]:

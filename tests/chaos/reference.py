@@ -13,7 +13,7 @@ from scorer.verdicts import Readiness, Verdict
 from stream import assembly
 from stream.adapters import decoder
 from stream.batches import Batch
-from stream.encodings.ocsf import alert_record
+from stream.encodings.records import alert_record
 from stream.records import REPLAY, FileRecord, Record, TopicPartition
 from stream.settings import Settings
 from stream.wire import FeatureRecord, call_record, dead_letter_record, vector_record
