@@ -4,7 +4,7 @@ import random
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizer.mining import SIBLINGS, RawPaths, Swallowed, bare_path, mine, swallowed
@@ -155,47 +155,51 @@ segments = st.one_of(
 raw_paths = st.dictionaries(
     st.lists(segments, min_size=1, max_size=5).map(lambda parts: "/" + "/".join(parts)),
     st.integers(1, 30),
-    max_size=60,
+    max_size=20,
 )
 collections = st.lists(st.sampled_from(["/users/", "/a/b/", "/api/x/"]), min_size=1, max_size=3).flatmap(
     lambda starts: st.dictionaries(
         st.tuples(st.sampled_from(starts), segments, st.sampled_from(["", "/orders", "/1", "/x.json"])).map("".join),
         st.integers(1, 3),
-        min_size=10,
-        max_size=60,
+        min_size=6,
+        max_size=20,
     )
 )
 traffic = st.one_of(raw_paths, collections)
 
 
+@settings(max_examples=60, deadline=None)  # a log is a large example
 @given(paths=traffic, seed=st.integers())
 def test_the_order_of_the_paths_changes_nothing(paths: dict[str, int], seed: int) -> None:
     shuffled = list(paths.items())
     random.Random(seed).shuffle(shuffled)  # noqa: S311 -- no cryptography
 
-    assert mine(dict(shuffled), siblings=3) == mine(paths, siblings=3)
+    assert mine(dict(shuffled), siblings=2) == mine(paths, siblings=2)
 
 
+@settings(max_examples=60, deadline=None)  # a log is a large example
 @given(paths=traffic)
 def test_every_path_goes_to_exactly_one_template(paths: dict[str, int]) -> None:
-    rows = swallowed(paths, RouteTemplates(mine(paths, siblings=3)), examples=len(paths))
+    rows = swallowed(paths, RouteTemplates(mine(paths, siblings=2)), examples=len(paths))
 
     assert sorted(path for row in rows for path in row.examples) == sorted(paths)
     assert sum(row.calls for row in rows) == sum(paths.values())
     assert [len(row.examples) for row in rows] == [row.paths for row in rows]
 
 
+@settings(max_examples=60, deadline=None)  # a log is a large example
 @given(paths=traffic)
 def test_no_mined_route_begins_with_a_parameter(paths: dict[str, int]) -> None:
-    for pin in mine(paths, siblings=3):
+    for pin in mine(paths, siblings=2):
         assert pin.startswith("/")
         assert "{" not in pin.split("/")[1]
 
 
+@settings(max_examples=60, deadline=None)  # a log is a large example
 @given(paths=traffic)
 def test_the_loader_reads_mined_routes_back_to_the_same_endpoints(paths: dict[str, int]) -> None:
     """A pin is an endpoint of its own, and in any order the pins lead to the same endpoints."""
-    pins = mine(paths, siblings=3)
+    pins = mine(paths, siblings=2)
     loaded, reversed_ = RouteTemplates(pins), RouteTemplates(pins[::-1])
 
     for path in paths:
@@ -204,9 +208,10 @@ def test_the_loader_reads_mined_routes_back_to_the_same_endpoints(paths: dict[st
     assert len(set(pins)) == len(pins)
 
 
+@settings(max_examples=60, deadline=None)  # a log is a large example
 @given(paths=traffic)
 def test_pins_never_tell_apart_what_the_rules_do_not(paths: dict[str, int]) -> None:
-    rules, pinned = RouteTemplates(), RouteTemplates(mine(paths, siblings=3))
+    rules, pinned = RouteTemplates(), RouteTemplates(mine(paths, siblings=2))
 
     together = {rules.template(path): pinned.template(path) for path in paths}
 
