@@ -41,7 +41,8 @@ class ReplaySummary:
         sessions: sessions closed, by reason.
         vectors: vectors taken, by occasion.
         alerts: alerts, by severity.
-        suppressed: anomalous verdicts of clients in their cooldown.
+        suppressed: alerts suppressed by a rule, by its name; they are among the alerts.
+        held_back: anomalous verdicts of clients in their cooldown.
         learning: verdicts given while the degree table was too small to compare with.
         dead_letters: dead letters, by reason.
         edges: edges in the degree table at the end.
@@ -53,7 +54,8 @@ class ReplaySummary:
     sessions: Counter[str] = field(default_factory=Counter)
     vectors: Counter[str] = field(default_factory=Counter)
     alerts: Counter[str] = field(default_factory=Counter)
-    suppressed: int = 0
+    suppressed: Counter[str] = field(default_factory=Counter)
+    held_back: int = 0
     learning: int = 0
     dead_letters: Counter[str] = field(default_factory=Counter)
     edges: int = 0
@@ -63,13 +65,14 @@ class ReplaySummary:
         self.lines += batch.records
         self.calls += batch.accepted
         self.duplicates += batch.outcomes[Outcome.DUPLICATE]
-        self.suppressed += batch.decisions[Decision.COOLDOWN]
+        self.held_back += batch.decisions[Decision.COOLDOWN]
         for sample in batch.samples:
             self.vectors[sample.vector.occasion] += 1
             if sample.vector.close_reason is not None:
                 self.sessions[sample.vector.close_reason] += 1
         self.learning += sum(verdict.readiness is Readiness.LEARNING for verdict in batch.verdicts)
         self.alerts.update(alert.severity for alert in batch.alerts)
+        self.suppressed.update(alert.suppression.rule for alert in batch.alerts if alert.suppression)
         self.dead_letters.update(letter.reason for letter in batch.dead_letters)
 
 

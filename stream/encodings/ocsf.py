@@ -4,6 +4,7 @@ Attribute names and enum values follow the published schema at https://schema.oc
 ``anomaly_analyses`` needs OCSF 1.5.0 or later.
 """
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -71,9 +72,7 @@ def detection_finding(alert: Alert, created: int) -> dict[str, Any]:
         "confidence_id": 1 if alert.capped else 3,
         "confidence": "Low" if alert.capped else "High",
         "confidence_score": round(alert.score * 100),
-        "status_id": 1,
-        "status": "New",
-        "is_alert": True,
+        **_status(alert),
         "message": alert.message,
         "metadata": {
             "version": OCSF_VERSION,
@@ -143,6 +142,16 @@ def detection_finding(alert: Alert, created: int) -> dict[str, Any]:
             "record_time": position.record_time,
         },
     }
+
+
+def _status(alert: Alert) -> dict[str, Any]:
+    """Return whether anybody has to look; a suppressed alert is no signal to act on, and says why."""
+    own = alert.suppression
+    if own is None:
+        return {"status_id": 1, "status": "New", "is_alert": True}
+    ends = datetime.fromtimestamp(own.expires / 1000, UTC).isoformat(timespec="seconds")
+    detail = f"{own.reason} (rule {own.rule}, expires {ends})"
+    return {"status_id": 3, "status": "Suppressed", "status_detail": detail, "is_alert": False}
 
 
 def _anomaly(item: Contribution) -> dict[str, Any]:
