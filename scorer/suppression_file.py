@@ -74,6 +74,8 @@ def read_rules(text: str, features: Collection[str]) -> Suppressions:
         entries = msgspec.convert(tomllib.loads(text), _File).rule
     except msgspec.ValidationError as error:
         raise ValueError(f"{error}; rules are tables [[rule]]") from error
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
     if len(entries) > MOST_RULES:
         raise ValueError(f"{len(entries)} rules, but there can be {MOST_RULES}: match by a glob or a network instead")
     rules: dict[str, Rule] = {}

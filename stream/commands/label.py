@@ -5,13 +5,12 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from scorer.feedback import Said, SessionLabel
 from scorer.precision import ModelPrecision, precision_by_model
 from stream.clock import now_ms
-from stream.console import print_json, stdout
+from stream.console import print_json, shown, stdout
 from stream.errors import CommandError, ExitCode
 from stream.finding_topic import all_findings, named_findings
 from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, JsonFlag, settings_of
@@ -91,7 +90,7 @@ def label(  # noqa: PLR0913 -- one parameter per flag
         return
     for own in found:
         said = "label taken back" if verdict is None else str(verdict)
-        stdout.print(f"{said}  {escape(own.client)}, session {own.session_id}", highlight=False, soft_wrap=True)
+        stdout.print(f"{said}  {shown(own.client)}, session {own.session_id}", highlight=False, soft_wrap=True)
 
 
 def precision_of(settings: Settings) -> list[ModelPrecision]:
@@ -116,7 +115,7 @@ def show_precision(models: Sequence[ModelPrecision], *, json: bool) -> None:
         counts = (own.alerted, own.attacks, own.others, own.tests, own.unlabelled)
         share = "" if own.precision is None else f"{own.precision:.0%}"
         interval = "" if own.low is None or own.high is None else f"{own.low:.0%} to {own.high:.0%}"
-        table.add_row(escape(own.model), *(f"{count:,}" for count in counts), share, interval)
+        table.add_row(shown(own.model), *(f"{count:,}" for count in counts), share, interval)
     stdout.print(table if models else "No session has been alerted, as far as the topic remembers.")
 
 

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from scorer.suppression import Facts, Rule, Suppressions
 from scorer.suppression_file import RuleEntry
 from stream.assembly import SCHEMA
 from stream.clock import now_ms
-from stream.console import print_json, stdout
+from stream.console import print_json, shown, stdout
 from stream.errors import CommandError, ExitCode
 from stream.findings import Finding, facts_of_finding
 from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, JsonFlag, settings_of
@@ -116,7 +115,7 @@ def add(  # noqa: PLR0913 -- one parameter per flag
         add_rule(path, entry, SCHEMA.names)
     except ValueError as error:
         raise CommandError(str(error), "nothing was written", ExitCode.USAGE) from error
-    stdout.print(f"added     [bold]{escape(name)}[/] to {escape(str(path))}", soft_wrap=True, highlight=False)
+    stdout.print(f"added     [bold]{shown(name)}[/] to {shown(str(path))}", soft_wrap=True, highlight=False)
     next_step = "workers with alerts.suppressions set to this file take it up by themselves"
     stdout.print(f"next      {next_step}", soft_wrap=True, highlight=False)
 
@@ -135,7 +134,7 @@ def show(
     for rule in rules:
         row = described(rule, now)
         cells = (rule.name, " and ".join(row["conditions"]), rule.reason, row["expires"], left(rule.expires - now))
-        table.add_row(*map(escape, cells), style="dim" if row["expired"] else "")
+        table.add_row(*map(shown, cells), style="dim" if row["expired"] else "")
     stdout.print(table if rules else "There are no rules.")
 
 
@@ -196,10 +195,10 @@ class Tested:
     def show(self) -> None:
         """Print the result."""
         own = self._finding
-        stdout.print(f"[bold]{own.uid}[/] {own.severity} {own.score:.2f} {escape(own.client)}", highlight=False)
+        stdout.print(f"[bold]{own.uid}[/] {own.severity} {own.score:.2f} {shown(own.client)}", highlight=False)
         table = Table("rule", "suppresses it", "because", box=None)
         for rule in self._rules:
-            table.add_row(*map(escape, (rule.name, *self._answer(rule))))
+            table.add_row(*map(shown, (rule.name, *self._answer(rule))))
         stdout.print(table if self._rules else "There are no rules.")
 
     def _answer(self, rule: Rule) -> tuple[str, str]:
