@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, Entry] = {
     "demo": Entry("stream.commands.demo", "demo", "Watch gatewatch find simulated attacks; needs no Kafka."),
     "run": Entry("stream.commands.run", "run", "Read gateway logs from Kafka and write alerts to Kafka."),
     "replay": Entry("stream.commands.replay", "replay", "Run log files through the detector, without Kafka."),
+    "explain": Entry("stream.commands.explain", "explain", "Show why a session was alerted, or was not."),
     "label": Entry("stream.commands.label", "label", "Say what alerted sessions were, or show each model's precision."),
     "suppress": Entry("stream.commands.suppress", "app", "Add, list or test suppression rules."),
     "simulate": Entry(

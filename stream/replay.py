@@ -112,6 +112,7 @@ class Replay:
         settings: as for ``run``; the linger is taken as 0.
         bundle: the model.
         log_format: format of the files.
+        decode: reads a line; an adapter of the format when None.
 
     Attributes:
         lines: where in the files each offset is.
@@ -119,10 +120,13 @@ class Replay:
         degrees: the degree table after the run.
     """
 
-    def __init__(self, settings: Settings, bundle: ModelBundle, log_format: str = "auto") -> None:
+    def __init__(
+        self, settings: Settings, bundle: ModelBundle, log_format: str = "auto", decode: Decode | None = None
+    ) -> None:
         settings = without_linger(settings)
         judge = assembly.make_judge(settings, bundle, Judge)
-        self._detector = assembly.detector(settings, judge, _decoders(settings, log_format))
+        decoders = _decoders(settings, log_format) if decode is None else {REPLAY.topic: decode}
+        self._detector = assembly.detector(settings, judge, decoders)
         self._detector.assign(REPLAY)
         self.lines = Lines()
         self.summary = ReplaySummary()
