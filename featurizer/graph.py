@@ -113,6 +113,17 @@ def rarest(edges: Iterable[int], most: int, table: DegreeTable) -> list[tuple[st
     return [(source, destination, expected) for expected, source, destination in heapq.nsmallest(most, found)]
 
 
+def endpoints_of(edges: Iterable[int], table: DegreeTable) -> set[str]:
+    """Return the endpoints that packed edges join.
+
+    Args:
+        edges: packed edges.
+        table: the partition's table that numbered the endpoints.
+    """
+    names = table.names
+    return {names[node] for edge in edges for node in (edge >> EDGE_BITS, edge & DESTINATION_MASK)}
+
+
 class CallGraph:
     """A call graph by endpoint name.
 

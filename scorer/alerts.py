@@ -14,6 +14,7 @@ import msgspec
 from featurizer.features import FeatureVector, Occasion
 from scorer.counterfactual import Counterfactual
 from scorer.reasons import Contribution, Explanation, Reason, foremost
+from scorer.suppression import Suppression
 from scorer.verdicts import Verdict
 
 
@@ -92,6 +93,7 @@ class Alert(msgspec.Struct, frozen=True):
         transitions: rarest transitions of the session, first the rarest.
         capped: the session had reached a limit, so its graph is incomplete and the score less certain.
         position: where in the log the score was taken.
+        suppression: the rule that accounts for it; None when nobody has.
     """
 
     uid: str
@@ -114,6 +116,7 @@ class Alert(msgspec.Struct, frozen=True):
     transitions: tuple[Transition, ...]
     capped: bool
     position: Position
+    suppression: Suppression | None = None
 
 
 class AlertPolicy(msgspec.Struct, frozen=True):
@@ -234,6 +237,7 @@ def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the cal
     capped: bool,
     follows: bool,
     position: Position,
+    suppression: Suppression | None = None,
 ) -> Alert:
     """Put an alert together.
 
@@ -246,6 +250,7 @@ def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the cal
         capped: whether the session's graph is incomplete.
         follows: whether the session has had an alert before.
         position: where in the log the vector was taken.
+        suppression: the rule that accounts for it.
     """
     kind = alert_kind(vector.occasion)
     return Alert(
@@ -269,6 +274,7 @@ def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the cal
         transitions=tuple(transitions),
         capped=capped,
         position=position,
+        suppression=suppression,
     )
 
 

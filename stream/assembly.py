@@ -15,6 +15,7 @@ from scorer.alerts import AlertPolicy
 from scorer.bundle import BundleError, ModelBundle
 from scorer.drift import DriftPolicy
 from scorer.judge import Judge
+from scorer.suppression import Suppressions
 from stream.adapters import decoder
 from stream.batches import Decode
 from stream.bundles import read_bundle
@@ -24,6 +25,7 @@ from stream.errors import CommandError, ExitCode, SettingsError
 from stream.openapi import read_openapi
 from stream.pipeline import Detector, Normaliser, Sessionizer
 from stream.settings import Settings
+from stream.suppressions import read_suppressions
 
 J = TypeVar("J", bound=Judge)
 
@@ -255,9 +257,24 @@ def detector(
         challenger: a model that judges beside it.
 
     Raises:
-        SettingsError: the frozen degree table can't be read.
+        SettingsError: the frozen degree table or the file of suppression rules can't be read.
     """
-    return Detector(decoders, judge=judge, challenger=challenger, **_limits(settings))
+    return Detector(
+        decoders, judge=judge, challenger=challenger, suppressions=suppressions(settings), **_limits(settings)
+    )
+
+
+def suppressions(settings: Settings) -> Suppressions:
+    """Return the suppression rules; none without a file.
+
+    Raises:
+        SettingsError: the file can't be read, or a rule is wrong.
+    """
+    path = settings.alerts.suppressions
+    try:
+        return Suppressions() if path is None else read_suppressions(path, SCHEMA.names)
+    except ValueError as error:
+        raise SettingsError([f"alerts.suppressions: {error}"]) from error
 
 
 def _limits(settings: Settings) -> dict[str, Any]:

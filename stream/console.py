@@ -23,3 +23,13 @@ def print_error(problems: Iterable[str], hint: str = "") -> None:
 def print_json(value: Any) -> None:
     """Write a value for another program: JSON without colours or wrapping."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def printable(text: str) -> str:
+    """Return a text without characters that would do something to a terminal."""
+    return "".join(letter if letter.isprintable() else "·" for letter in text)
+
+
+def shown(text: str) -> str:
+    """Return a text that somebody else has chosen, such as a client's name, for ``print``: it is shown as it is."""
+    return escape(printable(text))

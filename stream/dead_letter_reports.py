@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from stream.console import printable
 from stream.dead_letter_topic import Kept
 from stream.wire import StoredDeadLetter
 
@@ -56,11 +57,6 @@ def beginning(data: bytes) -> str:
     """Return the first characters of an original."""
     text = data[: 4 * BEGINNING].decode(errors="replace")
     return text if len(text) <= BEGINNING else text[: BEGINNING - 1] + "…"
-
-
-def printable(text: str) -> str:
-    """Return a text without characters that would do something to a terminal."""
-    return "".join(letter if letter.isprintable() else "·" for letter in text)
 
 
 def _stored(kept: Kept) -> StoredDeadLetter:

@@ -9,16 +9,17 @@ from msgspec import structs
 
 from featurizer.features import ACCESS_BEHAVIOUR_V1
 from scorer.call_recipe import CallOptions, CallVectors
-from scorer.feedback import SessionLabel, vectors_of_feedback
+from scorer.feedback import vectors_of_feedback
 from scorer.manifest import DataSource
 from scorer.verdicts import JudgedVector
 from stream.errors import CommandError
+from stream.label_topic import latest_labels
 from stream.records import Record
 from stream.settings import Settings
 from stream.sources import STAGE
 from stream.stages import Output, Stages
 from stream.whole_topic import WholeTopic
-from stream.wire import decode_features, decode_label
+from stream.wire import decode_features
 
 GROUP = "train"
 """Suffix of the group that the consumers name; they do not join it."""
@@ -140,27 +141,3 @@ class JudgedVectors:
                 yield decode_features(record.value() or b"", _SCHEMA)
             except (ValueError, msgspec.DecodeError):
                 self.foreign += 1
-
-
-def latest_labels(records: Iterable[Record], topic: str) -> dict[str, SessionLabel]:
-    """Return the latest label of each session; one whose latest record has no value was taken back.
-
-    Raises:
-        CommandError: the latest record of a key is no label.
-    """
-    latest = {record.key(): record for record in records}
-    labels: dict[str, SessionLabel] = {}
-    for key, record in latest.items():
-        value = record.value()
-        if value is None:
-            continue
-        try:
-            label = decode_label(key, value)
-        except (ValueError, msgspec.DecodeError) as error:
-            raise CommandError(
-                f"{topic}-{record.partition()}@{record.offset()} is no label: {error}",
-                'write the session as key and {"session_id": …, "verdict": "true-positive", "time": ms} as value; '
-                "a record of the same key without a value takes it back",
-            ) from error
-        labels[label.session_id] = label
-    return labels

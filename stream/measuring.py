@@ -14,7 +14,7 @@ from stream.cycle import Cycle
 from stream.drift_watch import DriftWatch
 from stream.intake import Intake
 from stream.pipeline import Detector
-from stream.telemetry import SUPPRESSING, Telemetry
+from stream.telemetry import HOLDING_BACK, Telemetry
 
 _CAP_OF_REASON = {
     CloseReason.MAX_CALLS: "max_calls",
@@ -62,8 +62,8 @@ class Recorder:
         telemetry.checkpoint_bytes.inc(sum(len(own.key or b"") + len(own.value or b"") for own in batch.checkpoint))
         telemetry.late_calls.inc(batch.outcomes[Outcome.LATE])
         telemetry.duplicate_calls.inc(batch.outcomes[Outcome.DUPLICATE])
-        for reason in SUPPRESSING:
-            telemetry.alerts_suppressed.labels(reason).inc(batch.decisions[reason])
+        for reason in HOLDING_BACK:
+            telemetry.alerts_held_back.labels(reason).inc(batch.decisions[reason])
         self._vectors(batch.samples)
         for (readiness, anomalous), count in Counter(
             [(verdict.readiness.value, verdict.anomalous) for verdict in batch.verdicts]
@@ -74,6 +74,8 @@ class Recorder:
             self._drift.observe(batch)
         for alert in batch.alerts:
             telemetry.alerts.labels(alert.kind, alert.severity).inc()
+            if alert.suppression is not None:
+                telemetry.alerts_suppressed.labels(alert.suppression.rule).inc()
             if alert.occasion is Occasion.GROWING:
                 # Other alerts wait for a pause or for the end by design: their age says nothing of the worker's speed.
                 telemetry.alert_event_latency.observe((now - alert.position.call_time) / 1000)

@@ -20,7 +20,7 @@ import msgspec
 from featurizer.calls import decode_call
 from featurizer.degrees import DegreeSnapshot, DegreeTable, GlobalDegrees
 from featurizer.features import FeatureSchema, FeatureVector, Occasion
-from featurizer.graph import measure_packed, rarest
+from featurizer.graph import endpoints_of, measure_packed, rarest
 from featurizer.sessions import CloseReason, Outcome, Session, SessionPolicy, SessionWindows
 from scorer.alerts import (
     Alert,
@@ -32,6 +32,7 @@ from scorer.alerts import (
     make_alert,
 )
 from scorer.judge import Judge
+from scorer.suppression import Suppression, Suppressions, facts_of
 from scorer.verdicts import Verdict
 from stream.batches import Batch, Decode, Mark, PartitionState, Sample, dead_letter, refusals, rejects_of
 from stream.challenger import Challenger
@@ -258,6 +259,7 @@ class Detector(Sessionizer):
         decoders: as for Sessionizer, and so is the rest.
         judge: the model applied, the champion.
         challenger: a model that judges beside it and never alerts.
+        suppressions: rules that account for alerts beforehand; they change an alert's status and nothing else.
     """
 
     def __init__(
@@ -266,11 +268,13 @@ class Detector(Sessionizer):
         *,
         judge: Judge,
         challenger: Challenger | None = None,
+        suppressions: Suppressions = Suppressions(),  # noqa: B008 -- frozen
         **limits: Any,
     ) -> None:
         super().__init__(decoders, **limits)
         self.judge = judge
         self.challenger = challenger
+        self.suppressions = suppressions
 
     def finish(self, names: Iterable[TopicPartition], reason: CloseReason) -> Batch:
         """Close all sessions of partitions and score them; the degree tables stay."""
@@ -338,14 +342,23 @@ class Detector(Sessionizer):
 
     def _alert(self, sample: Sample, verdict: Verdict) -> Alert:
         table, session = sample.state.table, sample.session
-        covered = islice(session.edges, sample.n_edges)
+        covered = list(islice(session.edges, sample.n_edges))
+        capped = sample.n_edges >= self._sessions.max_edges or sample.vector.close_reason in _CUT_SHORT
         return make_alert(
             vector=sample.vector,
             verdict=verdict,
             policy=self._alerts,
             explanation=self.judge.explain(sample.vector, verdict),
             transitions=[Transition(*found) for found in rarest(covered, self._alerts.evidence_transitions, table)],
-            capped=sample.n_edges >= self._sessions.max_edges or sample.vector.close_reason in _CUT_SHORT,
+            capped=capped,
             follows=session.alerted_open,
             position=Position(*sample.state.name, sample.offset, sample.vector.end, sample.record_time),
+            suppression=self._suppression(sample, verdict, covered) if self.suppressions.rules else None,
         )
+
+    def _suppression(self, sample: Sample, verdict: Verdict, covered: Sequence[int]) -> Suppression | None:
+        # Edges do not tell all that was called when there are none, or when there was no room for more.
+        whole = 0 < sample.n_edges < self._sessions.max_edges
+        endpoints = endpoints_of(covered, sample.state.table)
+        facts = facts_of(sample.vector, verdict.score, self.judge.schema.names, endpoints, whole=whole)
+        return self.suppressions.find(facts, sample.clock)

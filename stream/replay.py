@@ -41,7 +41,8 @@ class ReplaySummary:
         sessions: sessions closed, by reason.
         vectors: vectors taken, by occasion.
         alerts: alerts, by severity.
-        suppressed: anomalous verdicts of clients in their cooldown.
+        suppressed: alerts suppressed by a rule, by its name; they are among the alerts.
+        held_back: anomalous verdicts of clients in their cooldown.
         learning: verdicts given while the degree table was too small to compare with.
         dead_letters: dead letters, by reason.
         edges: edges in the degree table at the end.
@@ -53,7 +54,8 @@ class ReplaySummary:
     sessions: Counter[str] = field(default_factory=Counter)
     vectors: Counter[str] = field(default_factory=Counter)
     alerts: Counter[str] = field(default_factory=Counter)
-    suppressed: int = 0
+    suppressed: Counter[str] = field(default_factory=Counter)
+    held_back: int = 0
     learning: int = 0
     dead_letters: Counter[str] = field(default_factory=Counter)
     edges: int = 0
@@ -63,13 +65,14 @@ class ReplaySummary:
         self.lines += batch.records
         self.calls += batch.accepted
         self.duplicates += batch.outcomes[Outcome.DUPLICATE]
-        self.suppressed += batch.decisions[Decision.COOLDOWN]
+        self.held_back += batch.decisions[Decision.COOLDOWN]
         for sample in batch.samples:
             self.vectors[sample.vector.occasion] += 1
             if sample.vector.close_reason is not None:
                 self.sessions[sample.vector.close_reason] += 1
         self.learning += sum(verdict.readiness is Readiness.LEARNING for verdict in batch.verdicts)
         self.alerts.update(alert.severity for alert in batch.alerts)
+        self.suppressed.update(alert.suppression.rule for alert in batch.alerts if alert.suppression)
         self.dead_letters.update(letter.reason for letter in batch.dead_letters)
 
 
@@ -109,6 +112,7 @@ class Replay:
         settings: as for ``run``; the linger is taken as 0.
         bundle: the model.
         log_format: format of the files.
+        decode: reads a line; an adapter of the format when None.
 
     Attributes:
         lines: where in the files each offset is.
@@ -116,10 +120,13 @@ class Replay:
         degrees: the degree table after the run.
     """
 
-    def __init__(self, settings: Settings, bundle: ModelBundle, log_format: str = "auto") -> None:
+    def __init__(
+        self, settings: Settings, bundle: ModelBundle, log_format: str = "auto", decode: Decode | None = None
+    ) -> None:
         settings = without_linger(settings)
         judge = assembly.make_judge(settings, bundle, Judge)
-        self._detector = assembly.detector(settings, judge, _decoders(settings, log_format))
+        decoders = _decoders(settings, log_format) if decode is None else {REPLAY.topic: decode}
+        self._detector = assembly.detector(settings, judge, decoders)
         self._detector.assign(REPLAY)
         self.lines = Lines()
         self.summary = ReplaySummary()

@@ -106,7 +106,8 @@ class TextReport:
             "sessions": _counts(summary.sessions),
             "vectors": _counts(summary.vectors),
             "alerts": _counts(summary.alerts),
-            "held back by cooldown": f"{summary.suppressed:,}",
+            "suppressed by rules": _counts(summary.suppressed),
+            "held back by cooldown": f"{summary.held_back:,}",
             "given while learning": f"{summary.learning:,} verdicts",
             "edges learned": f"{summary.edges:,}",
         }
@@ -129,8 +130,9 @@ def print_alert(alert: Alert) -> None:
     """Print an alert as one line with its reasons."""
     colour = COLOURS[alert.severity]
     time = datetime.fromtimestamp(alert.position.call_time / 1000, UTC).strftime("%H:%M:%S")
+    why = f" Suppressed by {alert.suppression.rule}: {alert.suppression.reason}" if alert.suppression else ""
     stdout.print(
-        f"{time} [{colour}]{alert.severity:8}[/] {alert.kind:7} {alert.score:.2f}  {escape(alert.message)}",
+        f"{time} [{colour}]{alert.severity:8}[/] {alert.kind:7} {alert.score:.2f}  {escape(alert.message + why)}",
         soft_wrap=True,
         highlight=False,
     )

@@ -20,7 +20,7 @@ from stream.metrics import Label, counter, declared, gauge, histogram
 STAGES = ("normalise", "sessionize", "score")
 CAPS = ("max_calls", "max_duration", "max_edges", "max_endpoints", "max_open")
 """Settings whose limit a session or a table can reach."""
-SUPPRESSING = (Decision.COOLDOWN, Decision.REPEATED)
+HOLDING_BACK = (Decision.COOLDOWN, Decision.REPEATED)
 
 _LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 300, 1800, 3600)
 _WORK_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
@@ -95,13 +95,30 @@ class Telemetry:
         Label("anomalous", ("true", "false")),
     )
     alerts = counter(
-        "gatewatch_alerts", "alerts", "Alerts committed, by kind and severity.", _KIND, Label("severity", Severity)
+        "gatewatch_alerts",
+        "alerts",
+        "Alerts committed, by kind and severity; suppressed ones too.",
+        _KIND,
+        Label("severity", Severity),
+    )
+    alerts_held_back = counter(
+        "gatewatch_alerts_held_back",
+        "verdicts",
+        "Anomalous verdicts without an alert of their own: the client's cooldown, or the session already has one.",
+        Label("reason", HOLDING_BACK),
     )
     alerts_suppressed = counter(
         "gatewatch_alerts_suppressed",
-        "verdicts",
-        "Anomalous verdicts without an alert of their own: the client's cooldown, or the session already has one.",
-        Label("reason", SUPPRESSING),
+        "alerts",
+        "Alerts committed with the status Suppressed, by the rule that accounts for them (alerts.suppressions).",
+        Label("rule"),
+    )
+    suppression_rules = gauge("gatewatch_suppression_rules", "rules", "Suppression rules in force, expired ones too.")
+    suppression_reloads = counter(
+        "gatewatch_suppression_reloads",
+        "reloads",
+        "Changes of the file of suppression rules that were taken up, or refused: then the rules before stay in force.",
+        Label("result", ("done", "refused")),
     )
     dead_letters = counter(
         "gatewatch_dead_letters", "records", "Records, or parts, that could not be used.", Label("reason", Reason)

@@ -156,6 +156,12 @@ def decode_features(data: bytes, schema: FeatureSchema) -> JudgedVector:
     return JudgedVector(vector, record.verdict)
 
 
+def label_record(topic: str, session_id: str, label: SessionLabel | None) -> Outgoing:
+    """Return a label for the topic of labels, or what takes the session's label back."""
+    value = None if label is None else _encoder.encode(label)
+    return Outgoing(topic, session_id.encode(), value, headers=JSON_HEADERS)
+
+
 def decode_label(key: bytes | None, data: bytes) -> SessionLabel:
     """Return the label of a record of the topic of labels.
 

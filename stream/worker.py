@@ -20,6 +20,8 @@ from stream.pipeline import Detector
 from stream.roles import DetectStage
 from stream.sections.operation import WebSettings
 from stream.settings import Settings
+from stream.suppression_feed import SuppressionFeed
+from stream.suppression_reload import SuppressionReload
 from stream.telemetry import Telemetry, process_registry
 from stream.web.pages import Site, add_pages
 
@@ -92,6 +94,9 @@ def assemble(settings: Settings, models: Models | None, role: Role, followed: Fo
     )
     add_pages(app, site)
     reload = None if detector is None else _reload(app, settings, detector, telemetry, followed)
+    if detector is not None and settings.alerts.suppressions is not None:
+        watched = SuppressionReload(settings.alerts.suppressions, detector, telemetry)
+        app.feeds = [*app.feeds, SuppressionFeed(watched)]
     return Worker(app, legs, telemetry, gauges, reload, settings.delivery.shutdown_timeout_s)
 
 
@@ -149,7 +154,7 @@ def _reload(
         models=followed.models,
         reload=reload,
     )
-    app.feeds = [feed]
+    app.feeds = [*app.feeds, feed]
     return reload.reload
 
 

@@ -6,7 +6,8 @@ import pytest
 from featurizer.features import ACCESS_BEHAVIOUR_V1
 from scorer.feedback import Said, SessionLabel
 from stream.errors import CommandError
-from stream.feedback_topics import JudgedVectors, latest_labels
+from stream.feedback_topics import JudgedVectors
+from stream.label_topic import latest_labels
 from stream.wire import vector_record
 from tests.labelled_sessions import make_session
 from tests.records import Made

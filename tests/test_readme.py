@@ -287,9 +287,9 @@ class FakeConsumer:
         return cls
 
 
-def finding(uid: str, message: str = "odd") -> dict[str, Any]:
+def finding(uid: str, message: str = "odd", *, is_alert: bool = True) -> dict[str, Any]:
     """Return what the consumer reads of a finding; the whole is held to its schema elsewhere."""
-    return {"finding_info": {"uid": uid}, "severity": "High", "message": message}
+    return {"finding_info": {"uid": uid}, "severity": "High", "message": message, "is_alert": is_alert}
 
 
 def consumer_source() -> str:
@@ -300,7 +300,8 @@ def consumer_source() -> str:
 @pytest.mark.usefixtures("elsewhere")
 def test_the_consumer_prints_each_alert_once(monkeypatch: pytest.MonkeyPatch) -> None:
     library = types.ModuleType("confluent_kafka")
-    library.Consumer = FakeConsumer.given(finding("a"), None, finding("b"), finding("a"))  # type: ignore[attr-defined] # a stand-in for the module
+    suppressed = finding("c", is_alert=False)
+    library.Consumer = FakeConsumer.given(finding("a"), None, suppressed, finding("b"), finding("a"))  # type: ignore[attr-defined] # a stand-in for the module
     library.KafkaException = RuntimeError  # type: ignore[attr-defined] # same
     monkeypatch.setitem(sys.modules, "confluent_kafka", library)
     printed = io.StringIO()

@@ -60,6 +60,7 @@ def problems(config: Path | None, assign: list[str] | None) -> list[str]:
         lambda: check_properties(settings),
         lambda: assembly.route_templates(settings),
         lambda: assembly.frozen_degrees(settings.degrees.frozen),
+        lambda: assembly.suppressions(settings),
         lambda: settings.model.from_topic or assembly.model_bundle(settings),
         lambda: assembly.challenger_bundle(settings),
     )

@@ -1,6 +1,7 @@
 """An Alert as an OCSF Detection Finding (class 2004, OCSF 1.8.0)."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
@@ -9,6 +10,7 @@ from msgspec import UNSET
 from featurizer.features import Occasion
 from scorer.alerts import Alert, Severity
 from scorer.reasons import Contribution, Direction
+from scorer.suppression import Suppression
 from stream.encodings.ocsf_evidence import (
     Actor,
     AnalysisTarget,
@@ -86,7 +88,7 @@ def finding_of(alert: Alert, created: int) -> DetectionFinding:
     """
     severity_id, severity = _SEVERITY[alert.severity]
     percent = round(alert.score * 100)
-    follows = alert.follows
+    follows, suppression = alert.follows, alert.suppression
     return DetectionFinding(
         activity_id=2 if follows else 1,
         activity_name="Update" if follows else "Create",
@@ -110,9 +112,10 @@ def finding_of(alert: Alert, created: int) -> DetectionFinding:
         risk_level_id=_RISK_LEVEL[alert.severity],
         risk_level=severity,
         risk_score=percent,
-        status_id=UNSET if follows else 1,
-        status=UNSET if follows else "New",
-        is_alert=True,
+        status_id=3 if suppression else UNSET if follows else 1,
+        status="Suppressed" if suppression else UNSET if follows else "New",
+        status_detail=_account_of(suppression) if suppression else UNSET,
+        is_alert=suppression is None,
         message=alert.message,
         metadata=_metadata(alert, created),
         finding_info=_info(alert, created),
@@ -122,6 +125,11 @@ def finding_of(alert: Alert, created: int) -> DetectionFinding:
         observables=_observables(alert),
         unmapped=_unmapped(alert),
     )
+
+
+def _account_of(suppression: Suppression) -> str:
+    ends = datetime.fromtimestamp(suppression.expires / 1000, UTC).isoformat(timespec="seconds")
+    return f"{suppression.reason} (rule {suppression.rule}, expires {ends})"
 
 
 def _metadata(alert: Alert, created: int) -> Metadata:

@@ -57,9 +57,11 @@ class DetectionFinding(Object, frozen=True, kw_only=True):
         risk_level_id: the severity on the scale of risks. What the endpoints are worth, gatewatch does not know.
         risk_level: caption of the id.
         risk_score: the score in percent.
-        status_id: 1, in the first alert of a session. One that follows says nothing: somebody may be at work on it.
+        status_id: 1 in the first alert of a session, 3 in one that a rule suppresses. Another one that follows says
+            nothing: somebody may be at work on it.
         status: caption of the id.
-        is_alert: always.
+        status_detail: why it is suppressed, by which rule and for how long.
+        is_alert: false in one that is suppressed.
         message: what happened and why it is unusual, for a person.
         metadata: about the record.
         finding_info: what was found.
@@ -91,8 +93,9 @@ class DetectionFinding(Object, frozen=True, kw_only=True):
     risk_level_id: Literal[1, 2, 3, 4]
     risk_level: Literal["Low", "Medium", "High", "Critical"]
     risk_score: int
-    status_id: Literal[1] | UnsetType = UNSET
-    status: Literal["New"] | UnsetType = UNSET
+    status_id: Literal[1, 3] | UnsetType = UNSET
+    status: Literal["New", "Suppressed"] | UnsetType = UNSET
+    status_detail: str | UnsetType = UNSET
     is_alert: bool
     message: str
     metadata: Metadata

@@ -227,13 +227,19 @@ class AlertsSettings(Section):
     cooldown_s: float = setting(
         600.0,
         "s, event time",
-        "After an alert further ones of the same client wait this long: one incident, one page. Suppressed ones are "
-        "counted.",
+        "After an alert further ones of the same client wait this long: one incident, one page. Those held back "
+        "are counted.",
         ge=0,
     )
     top_features: int = setting(5, "features", "Contributions listed in an alert: enough to see why at a glance.", ge=1)
     evidence_transitions: int = setting(
         5, "transitions", "Rarest transitions of the session listed in an alert as evidence.", ge=0
+    )
+    suppressions: Path | None = setting(
+        None,
+        "file",
+        "TOML file of rules that account for alerts beforehand: these are published with the status Suppressed. Read "
+        "again whenever it changes; gatewatch suppress writes it.",
     )
     severity: SeveritySettings = setting(
         SeveritySettings(), "scores", "Scores from which an alert is medium, high or critical."
