@@ -37,6 +37,7 @@ _PORTS = random.SystemRandom()
 _CLAIMS: deque[int] = deque()
 """Locked files that stand for the ports this process was given last; the system lets go of them at its end."""
 _MOST_CLAIMS = 100
+"""A process may have 1,024 files open, and a run of the tests asks for hundreds of ports."""
 CLUSTER_ID = "Z2F0ZXdhdGNoLXRlc3QtMQ"  # base64 of 16 bytes, as Kafka wants it
 START_SECONDS = 120.0
 INSTALL_HINT = (
@@ -247,11 +248,11 @@ def node_properties(port: int, controller_port: int, data: Path) -> dict[str, st
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nobody listens at, below the range that outgoing connections take theirs from.
 
-    No other caller is given it soon, though a server there may be down for a while: two trials side by side once waited
-    for each other's.
-
     From inside that range a client that retries a dead broker's port can be given the same port as its own and
     connect to itself; the broker could not come back.
+
+    No other caller is given it soon, though a server there may be down for a while: two trials side by side once waited
+    for each other's.
     """
     folder = Path(tempfile.gettempdir()) / "gatewatch-test-ports"
     folder.mkdir(exist_ok=True)

@@ -1,6 +1,7 @@
 """Tests run side by side, but for those that need the machine to themselves."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def test_one_that_needs_the_machine_gets_it_however_many_others_want_in(tmp_path
             with turn(tmp_path, alone=False):
                 with lock:
                     inside[0] += 1
+                time.sleep(0.002)  # long enough to be met
                 with lock:
                     inside[0] -= 1
 
