@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from featurizer.features import INCOMPLETE, FeatureSchema, FeatureVector, Occasion, matrix_of
+from featurizer.features import INCOMPLETE, FeatureVector, Occasion, matrix_of
 from scorer.bundle import ModelBundle
 from scorer.counterfactual import Counterfactual, nearest_under
 from scorer.explanation import contributions
@@ -24,7 +24,6 @@ class Judge:
 
     Args:
         bundle: the model.
-        schema: the feature schema that vectors follow.
         minimum_edges: edges the degree tables need before a verdict is ready; the bundle's own when None.
         threshold_open: score from which an open session is anomalous; the bundle's own when None.
         threshold_closed: likewise for a session that has ended; one that was cut off counts as open.
@@ -33,7 +32,6 @@ class Judge:
     def __init__(
         self,
         bundle: ModelBundle,
-        schema: FeatureSchema,
         *,
         minimum_edges: int | None = None,
         threshold_open: float | None = None,
@@ -41,7 +39,7 @@ class Judge:
     ) -> None:
         own = bundle.manifest.thresholds
         self.bundle = bundle
-        self.schema = schema
+        self.schema = bundle.schema
         self.minimum_edges = bundle.manifest.minimum_edges if minimum_edges is None else minimum_edges
         self.threshold_open = own["open"] if threshold_open is None else threshold_open
         self.threshold_closed = own["closed"] if threshold_closed is None else threshold_closed
@@ -50,7 +48,7 @@ class Judge:
         """Return one verdict per vector.
 
         Raises:
-            ValueError: a vector follows another schema.
+            ValueError: a vector has not the features that the model reads.
         """
         if not vectors:
             return []

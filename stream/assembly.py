@@ -8,7 +8,7 @@ import msgspec
 from pydantic import ByteSize
 
 from featurizer.degrees import DegreeSnapshot
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import GATEWAY_V1
 from featurizer.routes import RouteTemplates
 from featurizer.session import SESSION_BYTES, SessionPolicy
 from scorer.alerts import AlertPolicy
@@ -27,8 +27,8 @@ from stream.settings import Settings
 
 J = TypeVar("J", bound=Judge)
 
-SCHEMA = ACCESS_BEHAVIOUR_V1
-"""The features that are computed."""
+SCHEMA = GATEWAY_V1
+"""The features that are computed: what models of any schema need."""
 
 
 class Models(NamedTuple):
@@ -214,7 +214,6 @@ def make_judge(settings: Settings, bundle: ModelBundle, kind: type[J]) -> J:
     own = settings.model
     return kind(
         bundle,
-        SCHEMA,
         minimum_edges=own.minimum_edges,
         threshold_open=own.threshold_open,
         threshold_closed=own.threshold_closed,

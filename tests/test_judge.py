@@ -23,7 +23,7 @@ ROWS, ANOMALOUS = make_rows(200, seed=7)
 
 
 def judge(**overrides: float) -> Judge:
-    return Judge(make_bundle(), SCHEMA, **overrides)  # type: ignore[arg-type]  # minimum_edges is given as an int
+    return Judge(make_bundle(), **overrides)  # type: ignore[arg-type]  # minimum_edges is given as an int
 
 
 def vectors(rows: Matrix = ROWS, total: int = ENOUGH) -> list[FeatureVector]:
