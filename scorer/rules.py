@@ -1,7 +1,7 @@
 """Rules: what can be said of a session before a model can, while the degree tables are still learning.
 
-A rule counts one thing and has a limit. With r the greatest count by its limit, the score is r / (1 + r): one half at the
-limit, and log-odds of ln r. It is no probability; confidence is low.
+A rule counts one thing and has a limit. With r the greatest count by its limit, the score is r / (1 + r): one half at
+the limit, and log-odds of ln r. It is no probability; confidence is low.
 """
 
 import math
@@ -23,7 +23,7 @@ class RulePolicy(msgspec.Struct, frozen=True):
     """Limits of the rules. Meaning and defaults: settings ``rules``."""
 
     unexpected: float = 5.0
-    calls_per_minute: float = 300.0
+    calls_per_minute: float = 600.0
     refused: float = 20.0
     not_found: float = 20.0
     objects: float = 100.0
@@ -88,7 +88,7 @@ RULES: Mapping[str, _Rule] = {
         lambda _, values: values.get("max_objects", math.nan),
     ),
 }
-"""The rules by the name of their limit. ``unexpected`` is the first-order transition rule, the others are rate guards."""
+"""The rules by the name of their limit: the first-order transition rule, and guards of rates."""
 
 
 def rule_score(vector: FeatureVector, policy: RulePolicy) -> float:

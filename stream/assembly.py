@@ -15,6 +15,7 @@ from scorer.alerts import AlertPolicy
 from scorer.bundle import BundleError, ModelBundle
 from scorer.drift import DriftPolicy
 from scorer.judge import Judge
+from scorer.rules import RulePolicy
 from stream.adapters import decoder
 from stream.batches import Decode
 from stream.bundles import read_bundle
@@ -206,7 +207,11 @@ def challenger_bundle(settings: Settings) -> ModelBundle | None:
 
 def make_challenger(settings: Settings, bundle: ModelBundle | None) -> Challenger | None:
     """Return the model at trial, with the overrides that would be the champion's once it is promoted."""
-    return None if bundle is None else Challenger(make_judge(settings, bundle, Judge), alert_policy(settings))
+    if bundle is None:
+        return None
+    # Rules have nothing to compare with: while they decide, a model at trial does not.
+    without = settings.model_copy(update={"rules": settings.rules.model_copy(update={"enabled": False})})
+    return Challenger(make_judge(without, bundle, Judge), alert_policy(settings))
 
 
 def make_judge(settings: Settings, bundle: ModelBundle, kind: type[J]) -> J:
@@ -217,6 +222,7 @@ def make_judge(settings: Settings, bundle: ModelBundle, kind: type[J]) -> J:
         minimum_edges=own.minimum_edges,
         threshold_open=own.threshold_open,
         threshold_closed=own.threshold_closed,
+        rules=RulePolicy(**settings.rules.model_dump(exclude={"enabled"})) if settings.rules.enabled else None,
     )
 
 

@@ -15,6 +15,7 @@ from featurizer.features import Group, Occasion
 from scorer.alerts import Alert, Severity, Transition
 from scorer.counterfactual import Counterfactual
 from scorer.reasons import Contribution, Direction, Explanation, Reason
+from scorer.verdicts import Leg
 from stream.encodings.ocsf import alert_record, detection_finding
 from tests.alerting import MANY, PLAIN, RARE, UNKNOWN, VECTOR, alert_of, vector
 
@@ -266,6 +267,16 @@ def test_only_a_growing_session_points_to_a_record_of_its_own(occasion: Occasion
 def test_severities_are_the_schema_s(severity: Severity) -> None:
     finding = detection_finding(msgspec.structs.replace(EARLY, severity=severity), CREATED)
     assert SEVERITY[finding["severity_id"]].lower() == severity
+
+
+def test_an_alert_says_what_it_rests_on() -> None:
+    def told(leg: Leg) -> tuple[str, int, str]:
+        finding = detection_finding(msgspec.structs.replace(EARLY, leg=leg), CREATED)
+        return finding["finding_info"]["analytic"]["type"], finding["confidence_id"], finding["unmapped"]["leg"]
+
+    assert told(Leg.LEARNING) == ("Rule", 1, "learning")
+    assert told(Leg.UNSUPERVISED) == ("Learning (ML/DL)", 3, "unsupervised")
+    assert told(Leg.TRAINED) == ("Learning (ML/DL)", 3, "trained")
 
 
 def test_a_capped_session_lowers_the_confidence() -> None:

@@ -41,9 +41,9 @@ def test_a_session_that_breaks_no_rule_stays_under_the_threshold() -> None:
             "It took 5 steps that hardly anyone takes; the rule's limit is 5.",
         ),
         (
-            session(calls=3000, seconds=600),
-            session(calls=2999, seconds=600),
-            "It made 300 calls a minute; the rule's limit is 300.",
+            session(calls=6000, seconds=600),
+            session(calls=5999, seconds=600),
+            "It made 600 calls a minute; the rule's limit is 600.",
         ),
         (
             session(calls=80, denied_share=0.25),
@@ -69,8 +69,8 @@ def test_each_rule_is_broken_at_its_limit(broken: FeatureVector, under: FeatureV
 
 
 def test_a_burst_shorter_than_a_minute_is_counted_over_a_minute() -> None:
-    assert rule_score(session(calls=299, seconds=1), POLICY) < THRESHOLD
-    assert rule_score(session(calls=300, seconds=1), POLICY) == THRESHOLD
+    assert rule_score(session(calls=599, seconds=1), POLICY) < THRESHOLD
+    assert rule_score(session(calls=600, seconds=1), POLICY) == THRESHOLD
 
 
 def test_a_vector_that_does_not_tell_breaks_only_what_calls_and_time_tell() -> None:

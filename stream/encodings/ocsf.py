@@ -11,6 +11,7 @@ import msgspec
 from featurizer.features import Occasion
 from scorer.alerts import Alert, Severity
 from scorer.reasons import Contribution, Direction
+from scorer.verdicts import Leg
 from stream.wire import JSON_HEADERS, Outgoing, client_key, product_version
 
 OCSF_VERSION: Final = "1.8.0"
@@ -23,6 +24,23 @@ _PATTERN: Final = {
     Direction.BELOW: "RARE",
     Direction.WITHIN: "FREQUENT",
     Direction.MISSING: "UNSEEN",
+}
+
+_CONFIDENCE: Final = {1: "Low", 3: "High"}
+_ANALYTIC: Final = {
+    Leg.LEARNING: {"name": "rules for the time of learning", "type_id": 1, "type": "Rule"},
+    Leg.UNSUPERVISED: {
+        "name": "session call graph",
+        "type_id": 4,
+        "type": "Learning (ML/DL)",
+        "algorithm": "isolation forest",
+    },
+    Leg.TRAINED: {
+        "name": "session call graph",
+        "type_id": 4,
+        "type": "Learning (ML/DL)",
+        "algorithm": "gradient-boosted trees",
+    },
 }
 
 _encoder = msgspec.json.Encoder()
@@ -50,6 +68,8 @@ def detection_finding(alert: Alert, created: int) -> dict[str, Any]:
     """
     activity_id, activity = _ACTIVITY
     position = alert.position
+    # A rule knows nothing of this traffic, and a graph cut off by a limit describes the session less well.
+    confidence_id = 1 if alert.capped or alert.leg is Leg.LEARNING else 3
     place = f"{position.topic}-{position.partition}@{position.offset}"
     return {
         "activity_id": activity_id,
@@ -67,9 +87,8 @@ def detection_finding(alert: Alert, created: int) -> dict[str, Any]:
         "count": alert.calls,
         "severity_id": _SEVERITY_ID[alert.severity],
         "severity": alert.severity.capitalize(),
-        # A graph cut off by a limit describes the session less well.
-        "confidence_id": 1 if alert.capped else 3,
-        "confidence": "Low" if alert.capped else "High",
+        "confidence_id": confidence_id,
+        "confidence": _CONFIDENCE[confidence_id],
         "confidence_score": round(alert.score * 100),
         "status_id": 1,
         "status": "New",
@@ -96,10 +115,7 @@ def detection_finding(alert: Alert, created: int) -> dict[str, Any]:
             "data_sources": [f"kafka://{position.topic}"],
             "analytic": {
                 "uid": alert.model,
-                "name": "session call graph",
-                "type_id": 4,
-                "type": "Learning (ML/DL)",
-                "algorithm": "histogram gradient-boosted trees",
+                **_ANALYTIC[alert.leg],
                 "state_id": 1,
                 "state": "Active",
                 "desc": f"score {alert.score:.4f} reached the threshold {alert.threshold:.4f}",
@@ -136,6 +152,7 @@ def detection_finding(alert: Alert, created: int) -> dict[str, Any]:
         "unmapped": {
             "kind": alert.kind,
             "occasion": alert.occasion,
+            "leg": alert.leg,
             "taken_at": place,
             "score": alert.score,
             "threshold": alert.threshold,
