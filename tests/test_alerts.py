@@ -304,8 +304,8 @@ class TestMessage:
     def test_a_rule_s_finding_says_so(self) -> None:
         verdict = msgspec.structs.replace(VERDICT, leg=Leg.LEARNING, readiness=Readiness.LEARNING, total_edges=42)
         assert alert_of(verdict=verdict, explanation=Explanation((), REASONS[:1])).message.endswith(
-            "It went to rare endpoints. This is a rule's finding, to be taken with care: 42 of the 100 transitions that "
-            "a model needs have been seen."
+            "It went to rare endpoints. This is a rule's finding, to be taken with care: 42 of the 100 transitions "
+            "that a model needs have been seen."
         )
 
     def test_without_reasons_it_is_a_sentence_still(self) -> None:
