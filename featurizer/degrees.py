@@ -1,4 +1,4 @@
-"""DegreeTable: how often each endpoint is the source or the destination of an edge, over all sessions.
+"""DegreeTable: how often each endpoint is an edge's source or destination, and each edge made, over all sessions.
 
 Every input partition owns one DegreeTable (a single writer, absolute values: idempotent and mergeable). All tables of
 a worker add up in one GlobalDegrees, which the features read. An edge is counted once per session, when the session
@@ -17,6 +17,11 @@ EDGE_BITS = 16
 DESTINATION_MASK = (1 << EDGE_BITS) - 1
 MAX_ENDPOINTS = DESTINATION_MASK
 """Most endpoints one table can number."""
+PAIR_BITS = 32
+"""Likewise ``source << PAIR_BITS | destination`` of worker-wide numbers, which are more."""
+
+MAX_TRANSITIONS = 32_768
+"""Most different edges one table counts by themselves: 3 MB, and 0.3 MB as a record, when there are so many."""
 
 NOT_A_NODE = -1
 """Number of an endpoint whose method is left out of the call graph."""
@@ -29,11 +34,22 @@ class EndpointDegrees(msgspec.Struct, frozen=True):
     destination: int
 
 
+Transitions = dict[str, dict[str, int]]
+"""How many sessions made each edge, by the names of its source and its destination."""
+
+
 class DegreeSnapshot(msgspec.Struct, frozen=True):
-    """Degrees by endpoint name, with the number of edges they were counted over: the exchange form of a table."""
+    """The exchange form of a table.
+
+    Attributes:
+        edges: number of edges that it was counted over.
+        endpoints: degrees by endpoint name.
+        transitions: counts of single edges; empty in tables of earlier versions.
+    """
 
     edges: int
     endpoints: dict[str, EndpointDegrees]
+    transitions: Transitions = {}
 
 
 class GlobalDegrees:
@@ -42,19 +58,44 @@ class GlobalDegrees:
     Attributes:
         source: g_out by endpoint number, edges.
         destination: g_in by endpoint number, edges.
+        leaving: edges that leave an endpoint and are counted in ``transitions``, by its number.
+        transitions: sessions that made an edge, by the packed numbers of its endpoints (see PAIR_BITS).
         read_source: what features read for g_out: ``source`` itself, or constants when frozen.
         read_destination: likewise for g_in.
+        read_leaving: likewise for ``leaving``.
+        read_transitions: likewise for ``transitions``.
     """
 
     def __init__(self, frozen: DegreeSnapshot | None = None) -> None:
         self.ids: dict[str, int] = {}
         self.source: list[int] = []
         self.destination: list[int] = []
+        self.leaving: list[int] = []
+        self.transitions: dict[int, int] = {}
         self.edges = 0
         self._others: dict[str, DegreeSnapshot] = {}
         self._frozen = frozen
         self.read_source: list[int] = self.source if frozen is None else []
         self.read_destination: list[int] = self.destination if frozen is None else []
+        self.read_leaving: list[int] = self.leaving if frozen is None else []
+        self.read_transitions: dict[int, int] = self.transitions if frozen is None else {}
+        if frozen is not None:
+            self._freeze(frozen)
+
+    def _freeze(self, frozen: DegreeSnapshot) -> None:
+        for endpoint, own in frozen.endpoints.items():
+            number = self.number(endpoint)
+            self.read_source[number], self.read_destination[number] = own.source, own.destination
+        for source, following in frozen.transitions.items():
+            number = self.number(source)
+            self.read_leaving[number] = sum(following.values())
+            for destination, count in following.items():
+                self.read_transitions[number << PAIR_BITS | self.number(destination)] = count
+
+    @property
+    def frozen(self) -> bool:
+        """Whether features read constants, which no session here is part of."""
+        return self._frozen is not None
 
     @property
     def total_edges(self) -> int:
@@ -66,22 +107,24 @@ class GlobalDegrees:
         number = self.ids.get(endpoint)
         if number is None:
             number = self.ids[endpoint] = len(self.source)
-            self.source.append(0)
-            self.destination.append(0)
+            for own in (self.source, self.destination, self.leaving):
+                own.append(0)
             if self._frozen is not None:
-                known = self._frozen.endpoints.get(endpoint, EndpointDegrees(0, 0))
-                self.read_source.append(known.source)
-                self.read_destination.append(known.destination)
+                for read in (self.read_source, self.read_destination, self.read_leaving):
+                    read.append(0)
         return number
 
     def degrees(self, endpoint: str) -> EndpointDegrees:
         """Return the degrees that features read for an endpoint; zero when it was never seen."""
         number = self.ids.get(endpoint)
-        if number is not None:
-            return EndpointDegrees(self.read_source[number], self.read_destination[number])
-        if self._frozen is not None:
-            return self._frozen.endpoints.get(endpoint, EndpointDegrees(0, 0))
-        return EndpointDegrees(0, 0)
+        if number is None:
+            return EndpointDegrees(0, 0)
+        return EndpointDegrees(self.read_source[number], self.read_destination[number])
+
+    def count(self, source: int, destination: int, by: int) -> None:
+        """Let another count of an edge, by its endpoints' numbers, be part of the sum."""
+        self.leaving[source] += by
+        _count(self.transitions, source << PAIR_BITS | destination, by)
 
     def replace(self, source: str, snapshot: DegreeSnapshot | None) -> None:
         """Take over the counts of a table that is kept elsewhere, in place of those it had before.
@@ -96,6 +139,7 @@ class GlobalDegrees:
         if snapshot is not None:
             self._others[source] = snapshot
             self._add(snapshot, 1)
+        self._exchange(before.transitions if before else {}, snapshot.transitions if snapshot else {})
 
     def _add(self, snapshot: DegreeSnapshot, sign: int) -> None:
         self.edges += sign * snapshot.edges
@@ -104,9 +148,22 @@ class GlobalDegrees:
             self.source[number] += sign * own.source
             self.destination[number] += sign * own.destination
 
+    def _exchange(self, before: Transitions, after: Transitions) -> None:
+        """Put counts in the place of others. Most are the same: they are compared, not taken off and added again."""
+        for source in before.keys() | after.keys():
+            old, new = before.get(source, {}), after.get(source, {})
+            if old == new:
+                continue
+            number = self.number(source)
+            for destination in old.keys() | new.keys():
+                by = new.get(destination, 0) - old.get(destination, 0)
+                if by:
+                    self.count(number, self.number(destination), by)
+
     def snapshot(self) -> DegreeSnapshot:
         """Return the live degrees by name, endpoints without edges left out."""
-        return _snapshot(self.edges, self.ids, self.source, self.destination)
+        names = list(self.ids)
+        return _snapshot(self.edges, names, self.source, self.destination, self.transitions, PAIR_BITS)
 
 
 class DegreeTable:
@@ -116,12 +173,23 @@ class DegreeTable:
         overall: the sum this table is part of.
         max_endpoints: distinct endpoints numbered before further ones become ``{overflow}``.
         excluded_methods: HTTP methods that are no part of the call graph (preflight requests, probes).
+        max_transitions: different edges counted by themselves; further ones count for the degrees only.
+
+    Attributes:
+        transitions: sessions that made an edge, by the packed edge.
+        uncounted: counts of edges that were left out beyond the cap.
 
     Raises:
         ValueError: ``max_endpoints`` is not between 1 and MAX_ENDPOINTS.
     """
 
-    def __init__(self, overall: GlobalDegrees, max_endpoints: int, excluded_methods: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        overall: GlobalDegrees,
+        max_endpoints: int,
+        excluded_methods: Iterable[str] = (),
+        max_transitions: int = MAX_TRANSITIONS,
+    ) -> None:
         if not 1 <= max_endpoints <= MAX_ENDPOINTS:
             raise ValueError(f"max_endpoints is {max_endpoints}; it must be between 1 and {MAX_ENDPOINTS}")
         self.overall = overall
@@ -130,9 +198,12 @@ class DegreeTable:
         self.source: list[int] = []
         self.destination: list[int] = []
         self.links: list[int] = []
+        self.transitions: dict[int, int] = {}
         self.edges = 0
         self.overflowed = 0
+        self.uncounted = 0
         self._max_endpoints = max_endpoints
+        self._max_transitions = max_transitions
         self._excluded = tuple(f"{method} " for method in excluded_methods)
 
     def number(self, endpoint: str) -> int:
@@ -157,21 +228,40 @@ class DegreeTable:
         return number
 
     def add(self, source: int, destination: int, by: int = 1) -> None:
-        """Count an edge that a session shows for the first time; ``by=-1`` takes it back."""
+        """Count an edge that a session shows for the first time; ``by=-1`` takes it back.
+
+        A count may be below zero: that of a session which was moved here, counted elsewhere and taken back here. Only
+        sums are read. Beyond the cap an edge that is not counted is not taken back either; one that was left out while
+        the table was full, and is taken back when it no longer is, comes out one too low.
+        """
         overall, links = self.overall, self.links
+        own, entered = links[source], links[destination]
         self.source[source] += by
         self.destination[destination] += by
         self.edges += by
-        overall.source[links[source]] += by
-        overall.destination[links[destination]] += by
+        overall.source[own] += by
+        overall.destination[entered] += by
         overall.edges += by
+        edge, transitions = source << EDGE_BITS | destination, self.transitions
+        if edge in transitions or len(transitions) < self._max_transitions:
+            _count(transitions, edge, by)
+            overall.count(own, entered, by)
+        else:
+            self.uncounted += 1
 
     def retract(self, edges: Iterable[int]) -> None:
         """Take back the packed edges of a session that was alerted."""
         for edge in edges:
             self.add(edge >> EDGE_BITS, edge & DESTINATION_MASK, -1)
 
-    def restore(self, names: Sequence[str], source: Sequence[int], destination: Sequence[int], edges: int) -> None:
+    def restore(
+        self,
+        names: Sequence[str],
+        source: Sequence[int],
+        destination: Sequence[int],
+        edges: int,
+        transitions: Mapping[int, int],
+    ) -> None:
         """Fill an empty table with the counts of an earlier one, endpoints under the same numbers.
 
         Args:
@@ -179,6 +269,7 @@ class DegreeTable:
             source: edges that leave each, shape (len(names),).
             destination: edges that enter each, likewise.
             edges: edges counted.
+            transitions: sessions that made an edge, by the packed edge.
         """
         overall = self.overall
         for name, leaving, entering in zip(names, source, destination, strict=True):
@@ -192,6 +283,8 @@ class DegreeTable:
             overall.destination[link] += entering
         self.edges += edges
         overall.edges += edges
+        self.transitions.update(transitions)
+        self._count_overall(1)
 
     def detach(self) -> None:
         """Take this table out of the worker's sum: its partition has moved to another worker."""
@@ -200,30 +293,72 @@ class DegreeTable:
             overall.source[link] -= source
             overall.destination[link] -= destination
         overall.edges -= self.edges
+        self._count_overall(-1)
 
     def snapshot(self) -> DegreeSnapshot:
         """Return this partition's counts by name."""
-        return _snapshot(self.edges, self.ids, self.source, self.destination)
+        return _snapshot(self.edges, self.names, self.source, self.destination, self.transitions, EDGE_BITS)
+
+    def _count_overall(self, sign: int) -> None:
+        overall, links = self.overall, self.links
+        for edge, count in self.transitions.items():
+            overall.count(links[edge >> EDGE_BITS], links[edge & DESTINATION_MASK], sign * count)
+
+
+def transitions_of(names: Sequence[str], transitions: Mapping[int, int], bits: int = EDGE_BITS) -> Transitions:
+    """Return counts of edges by name.
+
+    Args:
+        names: endpoints in the order of their numbers.
+        transitions: counts by packed edge.
+        bits: how far the source is shifted in a packed edge.
+    """
+    mask = (1 << bits) - 1
+    found: Transitions = {}
+    for edge, count in transitions.items():
+        found.setdefault(names[edge >> bits], {})[names[edge & mask]] = count
+    return found
 
 
 def sum_snapshots(snapshots: Iterable[DegreeSnapshot]) -> DegreeSnapshot:
     """Add tables up by endpoint name."""
     edges = 0
     totals: dict[str, EndpointDegrees] = {}
+    transitions: Transitions = {}
     for snapshot in snapshots:
         edges += snapshot.edges
         for endpoint, own in snapshot.endpoints.items():
             other = totals.get(endpoint, EndpointDegrees(0, 0))
             totals[endpoint] = EndpointDegrees(own.source + other.source, own.destination + other.destination)
-    return DegreeSnapshot(edges, totals)
+        for source, following in snapshot.transitions.items():
+            into = transitions.setdefault(source, {})
+            for destination, count in following.items():
+                into[destination] = into.get(destination, 0) + count
+    # A session that was moved is counted in one table and may be taken back in another.
+    counted = {source: {to: count for to, count in own.items() if count} for source, own in transitions.items()}
+    return DegreeSnapshot(edges, totals, {source: own for source, own in counted.items() if own})
 
 
-def _snapshot(edges: int, ids: Mapping[str, int], source: list[int], destination: list[int]) -> DegreeSnapshot:
+def _snapshot(  # noqa: PLR0913, PLR0917 -- the columns of a table
+    edges: int,
+    names: Sequence[str],
+    source: Sequence[int],
+    destination: Sequence[int],
+    transitions: Mapping[int, int],
+    bits: int,
+) -> DegreeSnapshot:
+    rows = zip(names, source, destination, strict=True)
     return DegreeSnapshot(
         edges,
-        {
-            name: EndpointDegrees(source[number], destination[number])
-            for name, number in ids.items()
-            if source[number] or destination[number]
-        },
+        {name: EndpointDegrees(leaving, entering) for name, leaving, entering in rows if leaving or entering},
+        transitions_of(names, transitions, bits),
     )
+
+
+def _count(counts: dict[int, int], key: int, by: int) -> None:
+    """Add to a count; one of zero is not kept."""
+    count = counts.get(key, 0) + by
+    if count:
+        counts[key] = count
+    else:
+        del counts[key]

@@ -8,6 +8,9 @@ session enter b. Spreads are sample standard deviations (ddof=1), missing (NaN) 
 Global degrees enter as ratios only: of each other, or of all edges counted. Their size says how long the tables have
 been learning and how busy an API is, neither of which is the client's doing; a ratio is the same after a tenfold of the
 same traffic.
+
+ACCESS_BEHAVIOUR_V1 is what the public table can carry: the shape of the graph. GATEWAY_V1 begins with the same features
+and adds what a gateway's log tells besides. A model reads one of them; a vector of the wider one serves both.
 """
 
 import hashlib
@@ -37,6 +40,20 @@ class Group(StrEnum):
     """Whether common and rare endpoints are together in it."""
     BALANCE = "balance"
     """How common the endpoints it left are beside those it went to."""
+    TIMING = "timing"
+    """How long it pauses between calls."""
+    OUTCOMES = "outcomes"
+    """How its calls ended."""
+    OBJECTS = "objects"
+    """How many different objects it asked for."""
+    ADDRESSES = "addresses"
+    """Where its calls came from."""
+    SURPRISE = "surprise"
+    """How unexpected its transitions are beside those of all others."""
+    REVISITS = "revisits"
+    """How often it came back to where it had been."""
+    METHODS = "methods"
+    """How much of what it did changes something."""
 
 
 class Feature(msgspec.Struct, frozen=True):
@@ -77,6 +94,10 @@ class FeatureSchema(msgspec.Struct, frozen=True):
         """SHA-256 (hex, first 16 characters) of what decides the values, not of wording: a model refuses any other."""
         decisive = [self.name, self.version, [(own.name, own.unit, own.of_traffic) for own in self.features]]
         return hashlib.sha256(msgspec.json.encode(decisive)).hexdigest()[:16]
+
+    def within(self, other: "FeatureSchema") -> bool:
+        """Return whether another schema has all these features; another version of this one need not mean the same."""
+        return self == other or (self.name != other.name and set(self.features) <= set(other.features))
 
     @property
     def traffic_columns(self) -> NDArray[np.intp]:
@@ -169,6 +190,67 @@ divisor is 0 (an endpoint that nobody has gone to before, as far as the tables k
 """
 
 
+BITS = "bits"
+"""Unit of a surprise: -log2 of a probability."""
+
+
+GATEWAY_V1 = FeatureSchema(
+    name="gateway",
+    version=1,
+    features=(
+        *ACCESS_BEHAVIOUR_V1.features,
+        Feature("median_pause", "s", "how long it usually paused between two calls", Group.TIMING),
+        Feature("pause_spread", "1", "how many times as long its long pauses are as its short ones", Group.TIMING),
+        Feature("burstiness", "1", "how unevenly its calls came, from -1 (a clock) to 1 (bursts)", Group.TIMING),
+        Feature("client_error_share", "1", "share of its calls that were answered 4xx", Group.OUTCOMES),
+        Feature("denied_share", "1", "share of its calls that were refused (401, 403)", Group.OUTCOMES),
+        Feature("not_found_share", "1", "share of its calls that found nothing (404)", Group.OUTCOMES),
+        Feature("server_error_share", "1", "share of its calls that failed on the server (5xx)", Group.OUTCOMES),
+        Feature("object_share", "1", "share of its calls that named an object", Group.OBJECTS),
+        Feature("avg_objects", "objects", "different objects that it asked for on a route, on average", Group.OBJECTS),
+        Feature("max_objects", "objects", "different objects it asked for on one route", Group.OBJECTS, whole=True),
+        Feature("new_object_share", "1", "share of its calls to objects that were the first to them", Group.OBJECTS),
+        Feature("address_changes", "changes", "times that its address changed", Group.ADDRESSES, whole=True),
+        Feature("n_addresses", "addresses", "different addresses it called from", Group.ADDRESSES, whole=True),
+        Feature("unmatched_share", "1", "share of its calls to paths that the API does not have", Group.OUTCOMES),
+        Feature(
+            "avg_surprise", BITS, "how unexpected its transitions are, on average", Group.SURPRISE, of_traffic=True
+        ),
+        Feature("min_surprise", BITS, "how unexpected its most usual transition is", Group.SURPRISE, of_traffic=True),
+        Feature("max_surprise", BITS, "how unexpected its strangest transition is", Group.SURPRISE, of_traffic=True),
+        Feature(
+            "unexpected_share",
+            "1",
+            "share of its steps that follow where they came from less than once in a hundred times",
+            Group.SURPRISE,
+            of_traffic=True,
+        ),
+        Feature("revisit_share", "1", "share of its calls to endpoints it had been at before", Group.REVISITS),
+        Feature("self_loop_share", "1", "share of its steps that call the same endpoint again", Group.REVISITS),
+        Feature(
+            "write_share", "1", "share of its calls that change something (POST, PUT, PATCH, DELETE)", Group.METHODS
+        ),
+    ),
+)
+"""What a gateway's log can carry: ACCESS_BEHAVIOUR_V1 and 21 more.
+
+A pause lies between two consecutive calls of the session, in arrival order, and is 0 where the later one is not the
+later in event time. Their median and their spread, the 90 % quantile by the 10 % one, are read off counters on a scale
+of powers of two (``featurizer.tallies``). With mean m and standard deviation s of the pauses, burstiness is
+(s - m) / (s + m) (Goh and Barabási, EPL 81, 2008). Shares of answers are of the calls with a recorded status. Objects
+are told apart by a checksum of what the path has at its route's parameters, and counted by linear counting over 128
+bits a route. Surprises are defined in ``featurizer.surprise``; averages and shares of them, of returns and of writes
+weigh each step or call of the graph once. All but the surprises are the session's own doing.
+
+Missing is what the log does not carry: statuses or addresses that nobody recorded, objects of routes without
+parameters, pauses of a single call. The share of calls at night is left out: what is night is a matter of the client's
+habits, which a session does not know.
+"""
+
+SCHEMAS = {schema.fingerprint: schema for schema in (ACCESS_BEHAVIOUR_V1, GATEWAY_V1)}
+"""The schemas that models may read, by fingerprint."""
+
+
 class Occasion(StrEnum):
     """Why a vector was taken of a session."""
 
@@ -218,13 +300,32 @@ Matrix = NDArray[np.float64]
 def matrix_of(vectors: Iterable[FeatureVector], schema: FeatureSchema) -> Matrix:
     """Stack vectors into a matrix of shape (n, len(schema.features)).
 
+    A vector of a schema that has all the features, and others, gives those.
+
     Raises:
-        ValueError: a vector follows another schema.
+        ValueError: a vector follows a schema that has not.
     """
     rows: list[Sequence[float]] = []
-    fingerprint = schema.fingerprint
+    columns: dict[str, Sequence[int] | None] = {schema.fingerprint: None}
     for vector in vectors:
-        if vector.schema != fingerprint:
-            raise ValueError(f"vector of schema {vector.schema}, expected {schema.name} {fingerprint}")
-        rows.append(vector.values)
+        if vector.schema not in columns:
+            columns[vector.schema] = columns_of(vector.schema, schema)
+        own = columns[vector.schema]
+        rows.append(vector.values if own is None else [vector.values[at] for at in own])
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(schema.features))
+
+
+def columns_of(fingerprint: str, schema: FeatureSchema) -> Sequence[int]:
+    """Return where the features of a schema are in the vectors of another one.
+
+    Args:
+        fingerprint: of the vectors' schema.
+        schema: the features wanted.
+
+    Raises:
+        ValueError: the vectors have not all of them.
+    """
+    wider = SCHEMAS.get(fingerprint)
+    if wider is None or not schema.within(wider):
+        raise ValueError(f"vector of schema {fingerprint}, expected {schema.name} {schema.fingerprint}")
+    return [wider.names.index(name) for name in schema.names]

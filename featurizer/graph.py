@@ -130,10 +130,15 @@ class CallGraph:
     Args:
         edges: pairs (source, destination); repeated pairs count once.
         nodes: endpoints that were called without being part of an edge (a single call).
+
+    Attributes:
+        walks: how often each edge was given.
     """
 
     def __init__(self, edges: Iterable[tuple[str, str]], nodes: Iterable[str] = ()) -> None:
-        self.edges = tuple(dict.fromkeys(edges))
+        counted = Counter(edges)
+        self.edges = tuple(counted)
+        self.walks = tuple(counted.values())
         self.nodes = frozenset(nodes).union(*self.edges)
 
     @classmethod

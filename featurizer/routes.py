@@ -8,12 +8,17 @@ What a path goes through, as RFC 3986 and RFC 9110 read a request target: an abs
 query, fragment and matrix parameters go; empty segments (double and trailing slashes) go; each segment is
 percent-decoded exactly once, so that ``%2F`` makes no segment; dot segments are resolved. Templates are written
 percent-encoded again, so that a template is a path with itself as template.
+
+What stands in a path where its template has parameters names an object. It goes on as a checksum only, so that
+different objects can be counted and none of them be told.
 """
 
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from hashlib import blake2b
 from sys import intern
+from typing import NamedTuple
 
 from featurizer.calls import UNMATCHED_ROUTE
 from featurizer.pins import ANY, METHODS, Pins
@@ -40,6 +45,23 @@ _ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _AUTHORITY = re.compile(r"[^/\s?#@]+:[0-9]{1,5}")
 _END_OF_PATH = re.compile("[?#]")
 _NO_ROUTE = frozenset({"", "-", "$default"})
+_PARAMETERS = ("{", ":", "<", "*")
+"""How a whole parameter begins: in gatewatch's templates, and in those of common frameworks."""
+_THE_REST = ("+}", "*}")
+"""How a parameter ends that takes all that follows."""
+
+
+class Target(NamedTuple):
+    """What a call went to.
+
+    Attributes:
+        endpoint: method and route template.
+        object_id: 32-bit checksum of the path's segments where the template has parameters, of the whole path when
+            no route of the API answered; None when there is no parameter.
+    """
+
+    endpoint: str
+    object_id: int | None
 
 
 class RouteTemplates:
@@ -55,10 +77,14 @@ class RouteTemplates:
 
     def __init__(self, pinned: Sequence[str] = ()) -> None:
         self._pins = Pins(pinned)
-        self._cached_endpoint = lru_cache(_CACHED_CALLS)(self._endpoint)
+        self._cached_target = lru_cache(_CACHED_CALLS)(self._target)
 
     def endpoint(self, method: str, path: str, status: int, route: str | None = None) -> str:
-        """Return the endpoint of a call.
+        """Return the endpoint of a call; arguments as for ``target``."""
+        return self.target(method, path, status, route).endpoint
+
+    def target(self, method: str, path: str, status: int, route: str | None = None) -> Target:
+        """Return what a call went to.
 
         Args:
             method: HTTP method in any case; one that is not known becomes ``_OTHER``.
@@ -71,26 +97,27 @@ class RouteTemplates:
         if "?" in path:
             path = path[: path.index("?")]
         if len(path) > _LONGEST_CACHED or (route is not None and len(route) > _LONGEST_CACHED):
-            return self._endpoint(name, path, status == 404, route)
-        return self._cached_endpoint(name, path, status == 404, route)
+            return self._target(name, path, status == 404, route)
+        return self._cached_target(name, path, status == 404, route)
 
     def template(self, path: str) -> str:
         """Return the template of a path: its pinned route, of whatever method, or what the rules make of it."""
-        return self._route(None, path) or _heuristic(path)
+        segments = _segments(path)
+        return self._route(None, segments) or _heuristic(path, segments)
 
-    def _endpoint(self, method: str, path: str, not_found: bool, route: str | None) -> str:  # noqa: FBT001 -- positional because it is a cache key
-        template = _own_route(route) or self._route(method, path)
+    def _target(self, method: str, path: str, not_found: bool, route: str | None) -> Target:  # noqa: FBT001 -- positional because it is a cache key
+        segments = _segments(path)
+        template = _own_route(route) or self._route(method, segments)
         if template is None and not_found:
             template = UNMATCHED_ROUTE
         if template is None and method == "CONNECT" and _AUTHORITY.fullmatch(path):
             template = AUTHORITY_ROUTE
-        return intern(f"{method} {template or _heuristic(path)}")
+        if template is None:
+            template = _heuristic(path, segments)
+        return Target(intern(f"{method} {template}"), _object_of(template, segments))
 
-    def _route(self, method: str | None, path: str) -> str | None:
-        if not self._pins:
-            return None
-        segments = _segments(path)
-        return None if segments is None else self._pins.find(segments, method)
+    def _route(self, method: str | None, segments: Sequence[str] | None) -> str | None:
+        return None if segments is None or not self._pins else self._pins.find(segments, method)
 
 
 def _method_name(method: str) -> str:
@@ -118,10 +145,9 @@ def _segments(target: str) -> list[str] | None:
     return segments
 
 
-def _heuristic(target: str) -> str:
+def _heuristic(target: str, segments: Sequence[str] | None) -> str:
     if target == "*":
         return target
-    segments = _segments(target)
     if segments is None:
         return MALFORMED_ROUTE
     written: list[str] = []
@@ -139,6 +165,37 @@ def _heuristic(target: str) -> str:
             break
         written.append(text)
     return "/" + "/".join(written)
+
+
+def _object_of(template: str, segments: Sequence[str] | None) -> int | None:
+    """Return the checksum of what a path has at its template's parameters.
+
+    A gateway's own route may be shorter than the path, when it is mounted below others: then the ends are the same.
+    """
+    if not segments:
+        return None
+    if template == UNMATCHED_ROUTE:
+        return _checksum(segments)
+    parts = [part for part in template.split("/") if part]
+    if parts and (parts[-1] == MORE or parts[-1].startswith("*") or parts[-1].endswith(_THE_REST)):
+        depth = len(parts) - 1
+        segments = [*segments[:depth], "/".join(segments[depth:])]
+    if len(segments) < len(parts):
+        return None
+    found = [
+        segment
+        for part, segment in zip(parts, segments[len(segments) - len(parts) :], strict=True)
+        if part.startswith(_PARAMETERS) or "{" in part
+    ]
+    return _checksum(found) if found else None
+
+
+def _checksum(segments: Sequence[str]) -> int:
+    text = "/".join(segments)
+    if "%" in text:  # one object has many spellings
+        text = "/".join(map(decode_segment, segments))
+    # Bits of it are used by themselves: those of a CRC would hang together for ids that follow each other.
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "little")
 
 
 def _own_route(route: str | None) -> str | None:

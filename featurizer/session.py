@@ -2,6 +2,9 @@
 
 A session that is not at work waits as bytes: a quarter of the memory, ready to be written to a log, and restored
 without being decoded. The form is versioned, and little-endian whatever the machine.
+
+Form 1 had only the graph. A session in it is read as one whose other parts begin now: its earlier calls count as calls
+without a recorded status, and nothing is known of their pauses, objects and addresses.
 """
 
 import sys
@@ -12,11 +15,12 @@ from struct import Struct
 import msgspec
 
 from featurizer.degrees import NOT_A_NODE
+from featurizer.tallies import ADDRESS_BYTES, OBJECT_BITS, TALLIES, UNANSWERED, new_tally
 
 NEVER = 1 << 62
 """A time that no clock reaches, milliseconds."""
 
-FORM = 1
+FORM = 2
 """Version of the packed form; the first byte of each."""
 
 SESSION_BYTES = 1000
@@ -30,12 +34,21 @@ ORIGIN_SHIFT = 48
 # form, flags, request fingerprints; deadline, lingers, end, opened, start, arrival, offset; ordinal, calls, scored,
 # next_vector, next_check, last_node, edges.
 _HEADER = Struct("<BBH7q5IiI")
+# What form 2 has after that: pause_sum, pause_squares; routes with objects, addresses.
+_MORE = Struct("<QQBB")
 _timers_of = Struct("<4xqq").unpack_from
 _end_of = Struct("<20xq").unpack_from
 _extras_of = Struct("<xBH").unpack_from
 _edges_of = Struct(f"<{_HEADER.size - 4}xI").unpack_from
+_more_of = Struct(f"<{_HEADER.size + _MORE.size - 2}xBB").unpack_from
 _EARLY, _CLOSING, _WIDE = 1, 2, 4
 _EDGE_BYTES = 4
+_WIDE_BYTES = 4
+_NODE_BYTES = 2
+_BITMAP_BYTES = OBJECT_BITS // 8
+_MOST_SQUARES = (1 << 64) - 1
+_GRAPH_ONLY = 1
+"""The form that sessions had before they kept more than their graph."""
 
 
 class CloseReason(StrEnum):
@@ -97,10 +110,18 @@ class Session:
         alerted_open: an early alert was raised.
         alerted_closed: a closing alert was raised.
         requests: fingerprints of the last request ids, 8 bytes each, newest first.
+        tally: what is counted of its calls, shape (TALLIES,), see ``featurizer.tallies``.
+        pause_sum: sum of the pauses between its calls, milliseconds.
+        pause_squares: sum of their squares, milliseconds squared.
+        objects: for each route with a parameter, by its endpoint's number, a bit for each object it was called with.
+        addresses: checksums of the latest different addresses, 4 bytes each, newest first.
+        address: the address of the latest call that had one, as far as this worker has seen it; not packed.
         durable: a packed form of it has been handed out, so its end has to be told (see SessionWindows.park).
     """
 
     __slots__ = (
+        "address",
+        "addresses",
         "alerted_closed",
         "alerted_open",
         "arrival",
@@ -114,12 +135,16 @@ class Session:
         "lingers",
         "next_check",
         "next_vector",
+        "objects",
         "offset",
         "opened",
         "ordinal",
+        "pause_squares",
+        "pause_sum",
         "requests",
         "scored",
         "start",
+        "tally",
     )
 
     def __init__(self, client: str, time: int, offset: int, first_vector: int) -> None:
@@ -139,18 +164,28 @@ class Session:
         self.alerted_open = False
         self.alerted_closed = False
         self.requests = b""
+        self.tally = new_tally()
+        self.pause_sum = 0
+        self.pause_squares = 0
+        self.objects: dict[int, int] = {}
+        self.addresses = b""
+        self.address: str | None = None
         self.durable = False
 
 
 def pack(session: Session) -> bytes:
-    """Return the packed form: 88 bytes, 8 a request fingerprint, 5 an edge (8 if one was walked > 255 times)."""
-    edges = session.edges
+    """Return the packed form.
+
+    137 bytes, 8 a request fingerprint, 5 an edge, 18 a route with objects, 4 an address; 93 more, and 8 an edge, if one
+    was walked, or anything counted, more than 255 times.
+    """
+    edges, objects, tally = session.edges, session.objects, session.tally.tolist()
     flags = _EARLY * session.alerted_open | _CLOSING * session.alerted_closed
     try:
-        walks = bytes(edges.values())
+        counts = bytes(edges.values()) + bytes(tally)
     except ValueError:
         flags |= _WIDE
-        walks = _little(array("I", edges.values())).tobytes()
+        counts = _little(array("I", [*edges.values(), *tally])).tobytes()
     header = _HEADER.pack(
         FORM,
         flags,
@@ -170,7 +205,16 @@ def pack(session: Session) -> bytes:
         session.last_node,
         len(edges),
     )
-    return b"".join((header, session.requests, _little(array("I", edges)).tobytes(), walks))
+    more = _MORE.pack(
+        session.pause_sum,
+        min(session.pause_squares, _MOST_SQUARES),
+        len(objects),
+        len(session.addresses) // ADDRESS_BYTES,
+    )
+    routes = _little(array("H", objects)).tobytes()
+    bitmaps = b"".join([bitmap.to_bytes(_BITMAP_BYTES, "little") for bitmap in objects.values()])
+    keys = _little(array("I", edges)).tobytes()
+    return b"".join((header, more, session.requests, keys, counts, routes, bitmaps, session.addresses))
 
 
 def unpack(client: str, packed: bytes) -> Session:
@@ -184,7 +228,7 @@ def unpack(client: str, packed: bytes) -> Session:
     session.client = client
     session.durable = True
     (
-        _,
+        form,
         flags,
         requests,
         session.deadline,
@@ -204,12 +248,31 @@ def unpack(client: str, packed: bytes) -> Session:
     ) = _HEADER.unpack_from(packed)
     session.alerted_open = bool(flags & _EARLY)
     session.alerted_closed = bool(flags & _CLOSING)
-    edges_at = _HEADER.size + requests * FINGERPRINT_BYTES
-    walks_at = edges_at + n_edges * _EDGE_BYTES
-    session.requests = packed[_HEADER.size : edges_at]
-    keys = _little(array("I", packed[edges_at:walks_at]))
-    walks = _little(array("I", packed[walks_at:])) if flags & _WIDE else packed[walks_at:]
-    session.edges = dict(zip(keys, walks, strict=True))
+    start = _HEADER.size + (0 if form == _GRAPH_ONLY else _MORE.size)
+    edges_at = start + requests * FINGERPRINT_BYTES
+    counts_at = edges_at + n_edges * _EDGE_BYTES
+    tallies = 0 if form == _GRAPH_ONLY else TALLIES
+    routes_at = counts_at + (n_edges + tallies) * (_WIDE_BYTES if flags & _WIDE else 1)
+    session.requests = packed[start:edges_at]
+    keys = _little(array("I", packed[edges_at:counts_at]))
+    counts = list(packed[counts_at:routes_at])
+    if flags & _WIDE:
+        counts = _little(array("I", packed[counts_at:routes_at])).tolist()
+    session.edges = dict(zip(keys, counts[:n_edges], strict=True))
+    session.address = None
+    if form == _GRAPH_ONLY:
+        _begin_tallies(session)
+        return session
+    session.tally = array("I", counts[n_edges:])
+    session.pause_sum, session.pause_squares, n_routes, _ = _MORE.unpack_from(packed, _HEADER.size)
+    bitmaps_at = routes_at + n_routes * _NODE_BYTES
+    addresses_at = bitmaps_at + n_routes * _BITMAP_BYTES
+    routes = _little(array("H", packed[routes_at:bitmaps_at]))
+    session.objects = {
+        route: int.from_bytes(packed[at : at + _BITMAP_BYTES], "little")
+        for route, at in zip(routes, range(bitmaps_at, addresses_at, _BITMAP_BYTES), strict=True)
+    }
+    session.addresses = packed[addresses_at:]
     return session
 
 
@@ -219,16 +282,29 @@ def require_whole(packed: bytes) -> None:
     Raises:
         ValueError: the form is of another version, or cut.
     """
-    if not packed or packed[0] != FORM:
+    if not packed or packed[0] not in {_GRAPH_ONLY, FORM}:
         raise ValueError(f"a packed session of form {packed[:1].hex() or 'none'}, expected {FORM:02x}")
-    size = _HEADER.size
+    more = packed[0] != _GRAPH_ONLY
+    size = _HEADER.size + (_MORE.size if more else 0)
     if len(packed) >= size:
         flags, requests = _extras_of(packed)
-        size += requests * FINGERPRINT_BYTES + _edges_of(packed)[0] * (
-            2 * _EDGE_BYTES if flags & _WIDE else _EDGE_BYTES + 1
-        )
+        edges = _edges_of(packed)[0]
+        counts = edges + (TALLIES if more else 0)
+        size += requests * FINGERPRINT_BYTES + edges * _EDGE_BYTES + counts * (_WIDE_BYTES if flags & _WIDE else 1)
+        if more:
+            routes, addresses = _more_of(packed)
+            size += routes * (_NODE_BYTES + _BITMAP_BYTES) + addresses * ADDRESS_BYTES
     if len(packed) != size:
         raise ValueError(f"a packed session of {len(packed)} bytes is cut: it should have {size}")
+
+
+def _begin_tallies(session: Session) -> None:
+    """Give a session that had only its graph the other parts, as if they began now."""
+    session.tally = new_tally()
+    session.tally[UNANSWERED] = session.calls
+    session.pause_sum = session.pause_squares = 0
+    session.objects = {}
+    session.addresses = b""
 
 
 def timers_of(packed: bytes) -> tuple[int, int]:

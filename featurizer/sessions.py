@@ -30,6 +30,7 @@ from featurizer.session import (
     SessionPolicy,
     require_whole,
 )
+from featurizer.tallies import MOST_ROUTES, OBJECT_BITS, OBJECT_CALLS, PAUSE_COUNTER, address_seen, count_answer
 
 __all__ = ["NEVER", "CloseReason", "Outcome", "Session", "SessionPolicy", "SessionWindows"]
 
@@ -82,7 +83,7 @@ class SessionWindows(OpenSessions):
         name = f"{source}\0{offset}\0{session.ordinal}\0{session.opened}\0{session.client}"
         return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
-    def observe(self, call: ApiCall, arrival: int, offset: int) -> Outcome:  # noqa: C901, PLR0912 -- a helper costs 10 %
+    def observe(self, call: ApiCall, arrival: int, offset: int) -> Outcome:  # noqa: C901, PLR0912, PLR0915 -- a helper costs 10 %
         """Put one call into its client's session.
 
         Args:
@@ -118,13 +119,25 @@ class SessionWindows(OpenSessions):
                 session = self._follow(session, CloseReason.MAX_CALLS, call, offset)
             elif time - session.start > policy.max_duration:
                 session = self._follow(session, CloseReason.MAX_DURATION, call, offset)
-            elif time > session.end:
-                session.end = time
-            elif time < session.start:
-                session.start = time
+            else:
+                pause = time - session.end
+                if pause > 0:
+                    session.end = time
+                    session.pause_sum += pause
+                    session.pause_squares += pause * pause
+                    session.tally[PAUSE_COUNTER[pause.bit_length()]] += 1
+                else:
+                    session.tally[0] += 1
+                    session.start = min(session.start, time)
 
         session.arrival = self.record_clock
         session.calls = calls = session.calls + 1
+        if not 0 < call.status < 400:
+            count_answer(session.tally, call.status)
+        address = call.address
+        if address is not None and address != session.address:
+            session.address = address
+            session.addresses = address_seen(session.tally, session.addresses, address)
         table = self.table
         node = table.ids.get(call.endpoint)
         if node is None:
@@ -143,6 +156,13 @@ class SessionWindows(OpenSessions):
                 else:
                     self.capped_edges += 1
             session.last_node = node
+            object_id = call.object_id
+            if object_id is not None:
+                objects = session.objects
+                noted = objects.get(node)
+                if noted is not None or len(objects) < MOST_ROUTES:
+                    objects[node] = (noted or 0) | 1 << object_id % OBJECT_BITS
+                    session.tally[OBJECT_CALLS] += 1
         if calls >= session.next_check:
             self._check(session)
         return Outcome.IN_SESSION

@@ -15,7 +15,7 @@ from featurizer.features import FeatureVector, Occasion
 from scorer.counterfactual import Counterfactual
 from scorer.reasons import Contribution, Explanation, Reason, foremost
 from scorer.suppression import Suppression
-from scorer.verdicts import Verdict
+from scorer.verdicts import Leg, Verdict
 
 
 class AlertKind(StrEnum):
@@ -84,7 +84,8 @@ class Alert(msgspec.Struct, frozen=True):
         calls: number of calls so far.
         score: probability of anomaly.
         threshold: score from which this kind alerts.
-        model: uid of the model bundle.
+        model: uid of the model bundle, or of the rules.
+        leg: what the verdict rests on.
         message: what happened and why it is unusual, in a few sentences for a person.
         reasons: why, in sentences: the groups of features that raised the score, first the strongest.
         counterfactual: another value of one feature that alone would have kept the score under the threshold; None
@@ -109,6 +110,7 @@ class Alert(msgspec.Struct, frozen=True):
     score: float
     threshold: float
     model: str
+    leg: Leg
     message: str
     reasons: tuple[Reason, ...]
     counterfactual: Counterfactual | None
@@ -267,6 +269,7 @@ def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the cal
         score=verdict.score,
         threshold=verdict.threshold,
         model=verdict.model,
+        leg=verdict.leg,
         message=message_of(vector, verdict, explanation),
         reasons=explanation.reasons,
         counterfactual=explanation.counterfactual,
@@ -297,6 +300,13 @@ def message_of(vector: FeatureVector, verdict: Verdict, explanation: Explanation
     state = "made" if vector.occasion == Occasion.CLOSED else "has made"
     sentences = [f"Client {vector.client} {state} {calls} in {_duration(seconds)}."]
     sentences += [reason.sentence for reason in foremost(explanation.reasons)]
+    if verdict.leg is Leg.LEARNING:
+        seen, needed = verdict.total_edges, verdict.minimum_edges
+        sentences.append(
+            f"This is a rule's finding, to be taken with care: {seen:,} of the {needed:,} transitions that a model "
+            "needs have been seen."
+        )
+        return " ".join(sentences)
     # An alert that is raised again, after a crash, can have a score under the threshold by now.
     decisive = explanation.counterfactual is not None or verdict.score < verdict.threshold
     if explanation.reasons and not decisive:

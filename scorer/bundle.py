@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from featurizer.features import FeatureSchema
+from featurizer.features import SCHEMAS, FeatureSchema
 from scorer.ensemble import Ensemble
 from scorer.manifest import (
     ENSEMBLE,
@@ -128,7 +128,7 @@ class ModelBundle:
 
         Args:
             files: the bundle's files by name.
-            schema: the features that vectors have here.
+            schema: the features that vectors have here; the model may read fewer of them.
 
         Raises:
             BundleError: a file is missing or not the one that was written, or the model is for other features.
@@ -137,7 +137,7 @@ class ModelBundle:
             raise BundleError(f"there is no {MANIFEST}: this is not a model bundle; `gatewatch train` writes one")
         manifest = decode_manifest(files[MANIFEST])
         documents = _check_files(manifest, files)
-        _check_schema(manifest, schema)
+        schema = _own_schema(manifest, schema)
         ensemble = _part(ENSEMBLE, files, Ensemble.from_arrays)
         reference = _part(REFERENCE, files, lambda arrays: Reference.from_arrays(arrays, len(schema.features)))
         _check_width(schema, ensemble, reference)
@@ -167,15 +167,19 @@ def _check_files(manifest: Manifest, files: Mapping[str, bytes]) -> dict[str, by
     return {name: files[name] for name in manifest.files if name in files and name not in {ENSEMBLE, REFERENCE}}
 
 
-def _check_schema(manifest: Manifest, schema: FeatureSchema) -> None:
-    if manifest.schema_fingerprint != schema.fingerprint:
-        version = manifest.library_versions.get("gatewatch")
-        raise BundleError(
-            f"model {manifest.uid} reads the features {manifest.schema_name} version {manifest.schema_version} "
-            f"({manifest.schema_fingerprint}), this gatewatch computes {schema.name} version {schema.version} "
-            f"({schema.fingerprint}): retrain with `gatewatch train`, or use "
-            + (f"gatewatch {version}" if version else "the gatewatch version that trained it")
-        )
+def _own_schema(manifest: Manifest, computed: FeatureSchema) -> FeatureSchema:
+    """Return the schema that a model reads; what is computed must have all its features."""
+    known = {computed.fingerprint: computed} | SCHEMAS
+    schema = known.get(manifest.schema_fingerprint)
+    if schema is not None and schema.within(computed):
+        return schema
+    version = manifest.library_versions.get("gatewatch")
+    raise BundleError(
+        f"model {manifest.uid} reads the features {manifest.schema_name} version {manifest.schema_version} "
+        f"({manifest.schema_fingerprint}), this gatewatch computes {computed.name} version {computed.version} "
+        f"({computed.fingerprint}): retrain with `gatewatch train`, or use "
+        + (f"gatewatch {version}" if version else "the gatewatch version that trained it")
+    )
 
 
 def _check_width(schema: FeatureSchema, ensemble: Ensemble, reference: Reference) -> None:

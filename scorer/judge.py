@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from featurizer.features import INCOMPLETE, FeatureSchema, FeatureVector, Occasion, matrix_of
+from featurizer.features import INCOMPLETE, FeatureVector, Occasion, matrix_of
 from scorer.bundle import ModelBundle
 from scorer.counterfactual import Counterfactual, nearest_under
 from scorer.explanation import contributions
+from scorer.manifest import UNSUPERVISED
 from scorer.reasons import Contribution, Explanation, Reason, Story, direction_of, foremost, stories
-from scorer.verdicts import Readiness, Verdict
+from scorer.rules import RULES_UID, THRESHOLD, RulePolicy, explain_rules, rule_score
+from scorer.verdicts import Leg, Readiness, Verdict
 from scorer.wording import sentence_of
 
 
@@ -24,33 +26,36 @@ class Judge:
 
     Args:
         bundle: the model.
-        schema: the feature schema that vectors follow.
         minimum_edges: edges the degree tables need before a verdict is ready; the bundle's own when None.
         threshold_open: score from which an open session is anomalous; the bundle's own when None.
         threshold_closed: likewise for a session that has ended; one that was cut off counts as open.
+        rules: judge by rules until the degree tables are ready; None to let such verdicts be.
     """
 
     def __init__(
         self,
         bundle: ModelBundle,
-        schema: FeatureSchema,
         *,
         minimum_edges: int | None = None,
         threshold_open: float | None = None,
         threshold_closed: float | None = None,
+        rules: RulePolicy | None = None,
     ) -> None:
         own = bundle.manifest.thresholds
         self.bundle = bundle
-        self.schema = schema
+        self.schema = bundle.schema
         self.minimum_edges = bundle.manifest.minimum_edges if minimum_edges is None else minimum_edges
         self.threshold_open = own["open"] if threshold_open is None else threshold_open
         self.threshold_closed = own["closed"] if threshold_closed is None else threshold_closed
+        self.rules = rules
+        kind = bundle.manifest.parameters.get("model")
+        self.leg = Leg.UNSUPERVISED if kind in UNSUPERVISED else Leg.TRAINED
 
     def verdicts(self, vectors: Sequence[FeatureVector]) -> list[Verdict]:
         """Return one verdict per vector.
 
         Raises:
-            ValueError: a vector follows another schema.
+            ValueError: a vector has not the features that the model reads.
         """
         if not vectors:
             return []
@@ -62,8 +67,10 @@ class Judge:
 
         Args:
             vector: the vector.
-            verdict: what was judged of it here.
+            verdict: what was judged of it here; one by rules is explained by the rules that were broken.
         """
+        if verdict.leg is Leg.LEARNING and self.rules is not None:
+            return explain_rules(vector, self.rules)
         row = matrix_of([vector], self.schema)
         shap, _ = contributions(self.bundle.ensemble, row)
         effects = tuple(
@@ -98,17 +105,25 @@ class Judge:
                 return Counterfactual(story.telling.feature, float(row[index]), *found)
         return None
 
+    def leg_at(self, total_edges: int) -> Leg:
+        """Return what verdicts rest on when the degree tables hold so many edges."""
+        return Leg.LEARNING if self.rules is not None and total_edges < self.minimum_edges else self.leg
+
     def _verdict(self, vector: FeatureVector, score: float) -> Verdict:
-        ready = vector.total_edges >= self.minimum_edges
+        ready, leg = vector.total_edges >= self.minimum_edges, self.leg_at(vector.total_edges)
+        model, threshold = self.bundle.uid, self.threshold_closed if is_complete(vector) else self.threshold_open
+        if leg is Leg.LEARNING and self.rules is not None:
+            model, score, threshold = RULES_UID, rule_score(vector, self.rules), THRESHOLD
         return Verdict(
             session_id=vector.session_id,
             occasion=vector.occasion,
-            model=self.bundle.uid,
+            model=model,
             score=score,
-            threshold=self.threshold_closed if is_complete(vector) else self.threshold_open,
+            threshold=threshold,
             readiness=Readiness.READY if ready else Readiness.LEARNING,
             total_edges=vector.total_edges,
             minimum_edges=self.minimum_edges,
+            leg=leg,
         )
 
     def _contribution(self, index: int, value: float, effect: float) -> Contribution:

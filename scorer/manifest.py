@@ -20,6 +20,10 @@ Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
+UNSUPERVISED = frozenset({"isolation-forest"})
+"""Kinds of models (``parameters["model"]``) that learn from benign sessions alone."""
+
+
 class BundleError(Exception):
     """A model bundle cannot be used; the message says what is wrong and what to do."""
 

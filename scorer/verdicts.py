@@ -15,6 +15,17 @@ class Readiness(StrEnum):
     READY = "ready"
 
 
+class Leg(StrEnum):
+    """What a verdict rests on: a ladder that an installation climbs as it learns its traffic."""
+
+    LEARNING = "learning"
+    """Rules alone: the degree tables have not seen enough."""
+    UNSUPERVISED = "unsupervised"
+    """A model of benign sessions, which has seen no attack."""
+    TRAINED = "trained"
+    """A model that learnt what tells attacks from benign sessions."""
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """A model's judgement of one feature vector.
 
@@ -24,9 +35,10 @@ class Verdict(msgspec.Struct, frozen=True):
         model: uid of the model bundle.
         score: probability of anomaly, 0 to 1.
         threshold: the score from which this occasion counts as anomalous.
-        readiness: ``learning`` verdicts never become alerts.
+        readiness: of a ``learning`` verdict only rules can make an alert.
         total_edges: edges in the degree tables when the vector was taken.
         minimum_edges: edges the tables need before a verdict is ``ready``.
+        leg: what it rests on.
     """
 
     session_id: str
@@ -37,11 +49,13 @@ class Verdict(msgspec.Struct, frozen=True):
     readiness: Readiness
     total_edges: int
     minimum_edges: int
+    leg: Leg = Leg.TRAINED
 
     @property
     def anomalous(self) -> bool:
-        """True when the score reaches the threshold and the tables are ready."""
-        return self.readiness is Readiness.READY and self.score >= self.threshold
+        """True when the score reaches the threshold, and the tables are ready unless it is that of rules."""
+        ready = self.readiness is Readiness.READY or self.leg is Leg.LEARNING
+        return ready and self.score >= self.threshold
 
 
 class JudgedVector(NamedTuple):

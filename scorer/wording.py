@@ -69,6 +69,11 @@ def _balance(which: str) -> Words:
     return Words(beside.format("little"), beside.format("much"), f"{{}} times as much, {which}")
 
 
+def _answers(what: str, status: str) -> Words:
+    """Return words for a share of the calls that ended in one way."""
+    return Words(f"Few of its calls {what}", f"Many of its calls {what}", f"{{}} of them ({status})", percent=True)
+
+
 WORDS = {
     "n_connections": Words("It made few different transitions", "It made many different transitions"),
     "n_apis": Words("It called few different endpoints", "It called many different endpoints"),
@@ -107,6 +112,69 @@ WORDS = {
     "avg_source_by_avg_dest_degrees": _balance("on average"),
     "max_source_by_max_dest_degrees": _balance("the commonest of each"),
     "min_source_by_min_dest_degrees": _balance("the rarest of each"),
+    "median_pause": Words(
+        "It called again sooner than others", "It waited longer between calls than others", "{} s between two calls"
+    ),
+    "pause_spread": Words(
+        "It called as regularly as a clock",
+        "Its pauses were very different",
+        "the long ones are {} times as long as the short ones",
+    ),
+    "burstiness": Words(
+        "It called as regularly as a clock", "It called in bursts", "burstiness {} of -1 (a clock) to 1 (bursts)"
+    ),
+    "client_error_share": _answers("were refused or failed by its own fault", "4xx"),
+    "denied_share": _answers("were refused", "401 or 403"),
+    "not_found_share": _answers("asked for what does not exist", "404"),
+    "server_error_share": _answers("failed on the server", "5xx"),
+    "unmatched_share": _answers("went to paths that the API does not have", "404"),
+    "object_share": Words(
+        "Few of its calls named an object", "Many of its calls named an object", "{} of them", percent=True
+    ),
+    "avg_objects": Words(
+        "It asked for few different objects", "It asked for many different objects", "{} on a route, on average"
+    ),
+    "max_objects": Words(
+        "It asked for few different objects on any route", "It asked for many different objects on one route"
+    ),
+    "new_object_share": Words(
+        "It asked for the same objects again and again",
+        "It went from object to object, hardly any of them twice",
+        "{} of its calls to objects were the first to them",
+        percent=True,
+    ),
+    "address_changes": Words("Its address hardly changed", "Its address changed in the middle of the session"),
+    "n_addresses": Words("It called from one address", "It called from several addresses"),
+    "avg_surprise": Words(
+        "It did what most others do", "It took ways that hardly anyone takes", "{} bits of surprise a step"
+    ),
+    "min_surprise": Words(
+        "Its most usual step is very usual", "Even its most usual step is one that few others make", "{} bits"
+    ),
+    "max_surprise": Words(
+        "Not even its strangest step is strange", "It made a step that hardly anyone else makes", "{} bits of surprise"
+    ),
+    "unexpected_share": Words(
+        "Hardly any of its steps is unexpected",
+        "Many of its steps are ones that others make less than once in a hundred times",
+        "{} of them",
+        percent=True,
+    ),
+    "revisit_share": Words(
+        "It hardly came back to an endpoint",
+        "It came back to the same endpoints again and again",
+        "{} of its calls",
+        percent=True,
+    ),
+    "self_loop_share": Words(
+        "It hardly called an endpoint twice in a row",
+        "It called the same endpoint again and again",
+        "{} of its steps",
+        percent=True,
+    ),
+    "write_share": Words(
+        "It hardly changed anything", "It changed more than others do", "{} of its calls", percent=True
+    ),
 }
 """Words by name of the feature; one that is not among them is told by its meaning."""
 

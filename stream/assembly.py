@@ -8,13 +8,14 @@ import msgspec
 from pydantic import ByteSize
 
 from featurizer.degrees import DegreeSnapshot
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import GATEWAY_V1
 from featurizer.routes import RouteTemplates
 from featurizer.session import SESSION_BYTES, SessionPolicy
 from scorer.alerts import AlertPolicy
 from scorer.bundle import BundleError, ModelBundle
 from scorer.drift import DriftPolicy
 from scorer.judge import Judge
+from scorer.rules import RulePolicy
 from scorer.suppression import Suppressions
 from stream.adapters import decoder
 from stream.batches import Decode
@@ -29,8 +30,8 @@ from stream.suppressions import read_suppressions
 
 J = TypeVar("J", bound=Judge)
 
-SCHEMA = ACCESS_BEHAVIOUR_V1
-"""The features that are computed."""
+SCHEMA = GATEWAY_V1
+"""The features that are computed: what models of any schema need."""
 
 
 class Models(NamedTuple):
@@ -208,7 +209,11 @@ def challenger_bundle(settings: Settings) -> ModelBundle | None:
 
 def make_challenger(settings: Settings, bundle: ModelBundle | None) -> Challenger | None:
     """Return the model at trial, with the overrides that would be the champion's once it is promoted."""
-    return None if bundle is None else Challenger(make_judge(settings, bundle, Judge), alert_policy(settings))
+    if bundle is None:
+        return None
+    # Rules have nothing to compare with: while they decide, a model at trial does not.
+    without = settings.model_copy(update={"rules": settings.rules.model_copy(update={"enabled": False})})
+    return Challenger(make_judge(without, bundle, Judge), alert_policy(settings))
 
 
 def make_judge(settings: Settings, bundle: ModelBundle, kind: type[J]) -> J:
@@ -216,10 +221,10 @@ def make_judge(settings: Settings, bundle: ModelBundle, kind: type[J]) -> J:
     own = settings.model
     return kind(
         bundle,
-        SCHEMA,
         minimum_edges=own.minimum_edges,
         threshold_open=own.threshold_open,
         threshold_closed=own.threshold_closed,
+        rules=RulePolicy(**settings.rules.model_dump(exclude={"enabled"})) if settings.rules.enabled else None,
     )
 
 

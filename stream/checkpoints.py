@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
-from featurizer.degrees import DegreeSnapshot, DegreeTable, EndpointDegrees
+from featurizer.degrees import DegreeSnapshot, DegreeTable, EndpointDegrees, transitions_of
 from featurizer.session import SessionPolicy
 from stream.batches import Mark, MarkKey, PartitionState
 from stream.errors import StateError
@@ -25,8 +25,11 @@ from stream.wire import Outgoing, client_key, client_of
 
 K = TypeVar("K")
 
-VERSION = 1
-"""Of the records' form; a worker refuses state of another."""
+VERSION = 2
+"""Of the records' form. A worker goes on from state of version 1, which has sessions of form 1 (``featurizer.session``)
+and no counts of transitions; it refuses state of any other."""
+
+_READABLE = (1, VERSION)
 
 _SESSION, _COOLDOWN, _MARK, _TABLE, _META = b"s", b"c", b"a", b"t", b"m"
 
@@ -65,6 +68,7 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
         names: endpoints.
         source: edges that leave each endpoint.
         destination: edges that enter each.
+        transitions: sessions that made an edge, by the packed edge.
     """
 
     version: int
@@ -73,6 +77,7 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
     names: list[str]
     source: list[int]
     destination: list[int]
+    transitions: dict[int, int] = {}
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -137,7 +142,8 @@ def mark_record(state: PartitionState, mark: Mark, topic: str) -> Outgoing:
 
 def encode_table(table: DegreeTable, partitions: int) -> bytes:
     """Return the wire form of a degree table, on both state topics."""
-    return _encode(Table(VERSION, partitions, table.edges, table.names, table.source, table.destination))
+    counts = (table.names, table.source, table.destination, table.transitions)
+    return _encode(Table(VERSION, partitions, table.edges, *counts))
 
 
 def decode_degrees(value: bytes) -> tuple[DegreeSnapshot, int]:
@@ -149,7 +155,7 @@ def decode_degrees(value: bytes) -> tuple[DegreeSnapshot, int]:
     table = _decode_table(value)
     rows = zip(table.names, table.source, table.destination, strict=True)
     degrees = {name: EndpointDegrees(source, into) for name, source, into in rows}
-    return DegreeSnapshot(table.edges, degrees), table.partitions
+    return DegreeSnapshot(table.edges, degrees, transitions_of(table.names, table.transitions)), table.partitions
 
 
 @dataclass
@@ -263,7 +269,7 @@ class Restoration:
 
     def _decode_meta(self, value: bytes) -> Meta:
         version = version_of(value)
-        if version != VERSION:
+        if version not in _READABLE:
             raise StateError(
                 f"the state of {self._name} has version {version}, this program reads {VERSION}",
                 "run the program that wrote it, or give the state up with: gatewatch state reset",
@@ -301,7 +307,7 @@ def restore_tables(state: PartitionState, snapshot: Snapshot) -> None:
     state.history.changed.update(snapshot.doubtful)
     meta, table = snapshot.meta, snapshot.table
     if meta is not None and table is not None:
-        state.table.restore(table.names, table.source, table.destination, table.edges)
+        state.table.restore(table.names, table.source, table.destination, table.edges, table.transitions)
         state.table_form = b"" if snapshot.doubtful else snapshot.table_form
         state.history.restore(snapshot.cooldowns)
         state.windows.policy = meta.policy

@@ -34,6 +34,7 @@ LIMITS: dict[str, object] = {
     "sessions.idle_after_s": 3.0,
     "alerts.cooldown_s": 30.0,
     "alerts.encoding": "ocsf",  # what the subscriber reads
+    "rules.calls_per_minute": 600.0 * TIME_SCALE,
     # Counted over fewer edges, endpoints that are merely uncommon look rare, and benign sessions are alerted.
     "model.minimum_edges": 20_000,
     # The mock cluster answers a fetch only when this time is over, even when there is news.

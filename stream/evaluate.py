@@ -82,7 +82,7 @@ def evaluate(  # noqa: PLR0913 -- what the command is given, each named at the c
             files=", ".join(path.name for path in log.calls),
             budget=budget,
             seed=seed,
-            scorer=Scorer(bundle.score, assembly.SCHEMA),
+            scorer=Scorer(bundle.score, bundle.schema),
             drift=drift(log, bundle, recording, degrees, advance) if with_drift else [],
             advance=advance,
         )

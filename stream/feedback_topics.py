@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 import msgspec
 from msgspec import structs
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import GATEWAY_V1
 from scorer.call_recipe import CallOptions, CallVectors
 from scorer.feedback import vectors_of_feedback
 from scorer.manifest import DataSource
@@ -25,7 +25,7 @@ GROUP = "train"
 """Suffix of the group that the consumers name; they do not join it."""
 
 _READ_AT_ONCE = 10_000
-_SCHEMA = ACCESS_BEHAVIOUR_V1
+_SCHEMA = GATEWAY_V1
 
 Advance = Callable[[int, int], None]
 

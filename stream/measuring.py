@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from featurizer.features import FeatureVector, Occasion
 from featurizer.sessions import CloseReason, Outcome
 from scorer.judge import Judge
-from scorer.verdicts import Verdict
+from scorer.verdicts import Leg, Verdict
 from stream.batches import Batch, Sample
 from stream.clock import now_ms
 from stream.cycle import Cycle
@@ -73,7 +73,7 @@ class Recorder:
         if self._drift is not None:
             self._drift.observe(batch)
         for alert in batch.alerts:
-            telemetry.alerts.labels(alert.kind, alert.severity).inc()
+            telemetry.alerts.labels(alert.kind, alert.severity, alert.leg).inc()
             if alert.suppression is not None:
                 telemetry.alerts_suppressed.labels(alert.suppression.rule).inc()
             if alert.occasion is Occasion.GROWING:
@@ -86,7 +86,7 @@ class Recorder:
         if batch.challenger_verdicts:
             pairs = zip(batch.verdicts, batch.challenger_verdicts, strict=True)
             for (champion, challenger), count in Counter(
-                (_called(own), _called(other)) for own, other in pairs
+                (_called(own), _called(other)) for own, other in pairs if own.leg is not Leg.LEARNING
             ).items():
                 telemetry.challenger_verdicts.labels(champion, challenger).inc(count)
         for kind, severity in batch.challenger_alerts:
@@ -172,6 +172,9 @@ class StateGauges:
         telemetry.degree_edges.set(detector.degrees.total_edges)
         telemetry.degree_endpoints.set(len(detector.degrees.ids))
         telemetry.learning_edges_needed.set(detector.judge.minimum_edges)
+        at_work = detector.judge.leg_at(detector.degrees.total_edges)
+        for leg in Leg:
+            telemetry.leg.labels(leg).set(leg is at_work)
         overflowed = sum(state.table.overflowed for state in detector.partitions.values())
         telemetry.caps_reached.labels("max_endpoints").inc(max(0, overflowed - self._overflowed))
         self._overflowed = overflowed

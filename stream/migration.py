@@ -99,7 +99,8 @@ def move(states: Mapping[int, PartitionState]) -> Moved:
 def renumber(session: Session, before: DegreeTable, after: DegreeTable) -> None:
     """Number a session's endpoints as another table does.
 
-    Beyond that table's cap several become its one overflow node, and their edges one edge.
+    Beyond that table's cap several become its one overflow node, their edges one edge, and their objects those of one
+    route.
     """
     numbers: dict[int, int] = {NOT_A_NODE: NOT_A_NODE}
 
@@ -114,5 +115,9 @@ def renumber(session: Session, before: DegreeTable, after: DegreeTable) -> None:
         if NOT_A_NODE not in {source, destination}:  # its method is excluded since
             renumbered = source << EDGE_BITS | destination
             edges[renumbered] = edges.get(renumbered, 0) + walks
-    session.edges = edges
+    objects: dict[int, int] = {}
+    for node, noted in session.objects.items():
+        if number(node) != NOT_A_NODE:
+            objects[number(node)] = objects.get(number(node), 0) | noted
+    session.edges, session.objects = edges, objects
     session.last_node = number(session.last_node)

@@ -18,9 +18,10 @@ from typing import Any
 import msgspec
 
 from featurizer.calls import decode_call
+from featurizer.conduct import measure_session
 from featurizer.degrees import DegreeSnapshot, DegreeTable, GlobalDegrees
 from featurizer.features import FeatureSchema, FeatureVector, Occasion
-from featurizer.graph import endpoints_of, measure_packed, rarest
+from featurizer.graph import endpoints_of, rarest
 from featurizer.sessions import CloseReason, Outcome, Session, SessionPolicy, SessionWindows
 from scorer.alerts import (
     Alert,
@@ -103,7 +104,8 @@ class Sessionizer:
         self._decoders = decoders
         self._sessions = sessions
         self._alerts = alerts
-        self._schema = schema.fingerprint
+        self._schema = schema
+        self._fingerprint = schema.fingerprint
         self._max_endpoints = max_endpoints
         self._excluded = tuple(excluded_methods)
         self._by_topic: dict[str, dict[int, PartitionState]] = {topic: {} for topic in decoders}
@@ -238,8 +240,8 @@ class Sessionizer:
             start=session.start,
             end=session.end,
             calls=session.calls,
-            schema=self._schema,
-            values=measure_packed(session.edges, session.last_node, state.table),
+            schema=self._fingerprint,
+            values=measure_session(session, state.table, self._schema),
             total_edges=self.degrees.total_edges,
             close_reason=reason,
         )

@@ -16,7 +16,6 @@ from scorer.labelling import AttackLabel, LabelledVectors, label_vectors
 from scorer.recording import Calls, Recording
 from scorer.verdicts import Readiness, Verdict
 from stream.adapters import Decoded
-from stream.assembly import SCHEMA
 from stream.batches import Batch, Decode
 from stream.errors import CommandError
 from stream.records import REPLAY
@@ -50,6 +49,7 @@ class Recorder(Replay):
         state = self._detector.partitions[REPLAY]
         if change is not None and state.decode is not None:
             state.decode = _changed(state.decode, change)
+        self._schema = bundle.schema
         self._windows, self._observe = state.windows, state.observe
         state.observe = self._record
         self._vectors: list[FeatureVector] = []
@@ -73,7 +73,7 @@ class Recorder(Replay):
         for batch in self.run(files, progress):
             self._keep(batch)
         try:
-            vectors = label_vectors(self._vectors, labels, SCHEMA)
+            vectors = label_vectors(self._vectors, labels, self._schema)
         except ValueError as error:
             raise CommandError(f"--calls: {error}", "gatewatch replay shows what is wrong with the lines") from error
         return self._recording(vectors), self.degrees

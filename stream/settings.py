@@ -17,6 +17,7 @@ from stream.sections.detection import (
     DriftSettings,
     ModelSettings,
     RoutesSettings,
+    RulesSettings,
     SessionsSettings,
 )
 from stream.sections.fields import read_text, setting
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     degrees: DegreesSettings = setting(DegreesSettings(), "table", "The global degree tables.")
     routes: RoutesSettings = setting(RoutesSettings(), "table", "Which paths are one endpoint.")
     model: ModelSettings = setting(ModelSettings(), "table", "The model bundle and its thresholds.")
+    rules: RulesSettings = setting(RulesSettings(), "table", "What is alerted before the model's verdicts count.")
     drift: DriftSettings = setting(
         DriftSettings(), "table", "When live vectors count as differently distributed from the training's."
     )

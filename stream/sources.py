@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import GATEWAY_V1
 from scorer.call_recipe import CallOptions, CallVectors
 from scorer.labelling import AttackLabel, label_vectors
 from scorer.manifest import DataSource
@@ -95,7 +95,7 @@ class CallLogs(NamedTuple):
     def _labelled(self, known: Sequence[AttackLabel], read: "Reading") -> CallVectors:
         vectors = replay_vectors(self.files, self.settings, self.format, read)
         try:
-            return CallVectors(label_vectors(vectors, known, ACCESS_BEHAVIOUR_V1))
+            return CallVectors(label_vectors(vectors, known, GATEWAY_V1))
         except ValueError as error:
             raise CommandError(f"--calls: {error}", "gatewatch replay shows what is wrong with the lines") from error
 

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from featurizer.features import Occasion
 from featurizer.sessions import CloseReason
 from scorer.alerts import AlertKind, Decision, Severity
-from scorer.verdicts import Readiness
+from scorer.verdicts import Leg, Readiness
 from stream.dead_letters import Reason
 from stream.metrics import Label, counter, declared, gauge, histogram
 
@@ -97,9 +97,10 @@ class Telemetry:
     alerts = counter(
         "gatewatch_alerts",
         "alerts",
-        "Alerts committed, by kind and severity; suppressed ones too.",
+        "Alerts committed, by kind, severity, and what the verdict rests on; suppressed ones too.",
         _KIND,
         Label("severity", Severity),
+        Label("leg", Leg),
     )
     alerts_held_back = counter(
         "gatewatch_alerts_held_back",
@@ -212,6 +213,13 @@ class Telemetry:
         "gatewatch_learning_edges_needed",
         "edges",
         "Edges the degree tables need before verdicts can alert; learning lasts while gatewatch_degree_edges is less.",
+    )
+    leg = gauge(
+        "gatewatch_verdicts_leg",
+        "1",
+        "What verdicts rest on: rules while the degree tables are learning, then an unsupervised or a trained model; "
+        "1 for the one at work.",
+        Label("leg", Leg),
     )
     model_info = gauge(
         "gatewatch_model_info",

@@ -135,7 +135,14 @@ def scaled(table: DegreeSnapshot, volume: float) -> DegreeSnapshot:
         return EndpointDegrees(round(degrees.source * volume), round(degrees.destination * volume))
 
     endpoints: Mapping[str, EndpointDegrees] = table.endpoints
-    return DegreeSnapshot(round(table.edges * volume), {name: times(own) for name, own in endpoints.items()})
+    return DegreeSnapshot(
+        round(table.edges * volume),
+        {name: times(own) for name, own in endpoints.items()},
+        {
+            source: {destination: round(count * volume) for destination, count in following.items()}
+            for source, following in table.transitions.items()
+        },
+    )
 
 
 def added(recording: Recording) -> Labels:

@@ -12,7 +12,7 @@ from itertools import product
 import joblib
 from msgspec import structs
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import GATEWAY_V1
 from scorer import call_card, table_card
 from scorer.access_behaviour import Rows, Table, read_table
 from scorer.bundle import ModelBundle
@@ -47,7 +47,7 @@ from stream.stages import OPTIONAL_LIBRARIES, Stages, library_versions
 MAX_PROCESSES = 8
 """Processes that measure at the same time; each takes about 150 MB."""
 
-SCHEMA = ACCESS_BEHAVIOUR_V1
+SCHEMA = GATEWAY_V1
 
 Advance = Callable[[int, int], None]
 """Told how many test folds have been measured since the last time, and of how many."""

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from featurizer.calls import ApiCall
-from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector
+from featurizer.features import GATEWAY_V1, FeatureVector
 from scorer.attacks import Woven, observe, weave
 from scorer.call_recipe import CallOptions, CallVectors, Weaving, check_size, ready
 from scorer.contamination import suspects
@@ -36,7 +36,7 @@ def weave_into(calls: Sequence[ApiCall], settings: Settings, options: CallOption
     try:
         woven, taken, vectors = _weave(calls, settings, options.seed)
         check_size(vectors, ready(vectors))
-        found = suspects(vectors, contamination, options, ACCESS_BEHAVIOUR_V1)
+        found = suspects(vectors, contamination, options, GATEWAY_V1)
         if len(found):
             kept = without_sessions(calls, _last_vectors(taken, found))
             woven, _, vectors = _weave(kept, settings, options.seed)
@@ -57,7 +57,7 @@ def _weave(
     wanted = round(ATTACK_SHARE * len(observed.sessions))
     woven = weave(calls, observed, attacks=min(max(wanted, FEWEST_ATTACKS), MOST_ATTACKS), seed=seed)
     taken = list(call_vectors(woven.calls, settings, frozenset(label.client for label in woven.labels)))
-    return woven, taken, label_vectors(taken, woven.labels, ACCESS_BEHAVIOUR_V1)
+    return woven, taken, label_vectors(taken, woven.labels, GATEWAY_V1)
 
 
 def without_sessions(calls: Iterable[ApiCall], sessions: Iterable[FeatureVector]) -> list[ApiCall]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from featurizer.calls import ApiCall, encode_call
-from featurizer.features import FeatureSchema, FeatureVector, Occasion
+from featurizer.features import SCHEMAS, FeatureSchema, FeatureVector, Occasion
 from scorer.feedback import SessionLabel
 from scorer.verdicts import JudgedVector, Verdict
 from stream.dead_letters import MAX_KEY_BYTES, MAX_ORIGINAL_BYTES, DeadLetter, Reason
@@ -134,12 +134,17 @@ def vector_record(
 def decode_features(data: bytes, schema: FeatureSchema) -> JudgedVector:
     """Return the vector of a record of the features topic, with the verdict on it.
 
+    Args:
+        data: value of the record.
+        schema: features that it has to have; it may have more.
+
     Raises:
         msgspec.DecodeError: the bytes are no such record.
-        ValueError: it follows another schema.
+        ValueError: it follows a schema that lacks some.
     """
     record = _vector_decoder.decode(data)
-    if record.schema != schema.fingerprint or tuple(record.features) != schema.names:
+    own = schema if record.schema == schema.fingerprint else SCHEMAS.get(record.schema)
+    if own is None or not schema.within(own) or tuple(record.features) != own.names:
         raise ValueError(f"vector of schema {record.schema}, expected {schema.name} {schema.fingerprint}")
     vector = FeatureVector(
         session_id=record.session_id,

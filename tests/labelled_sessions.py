@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Occasion
+from featurizer.features import GATEWAY_V1, FeatureVector, Occasion
 from scorer.examples import Examples, groups_of
 from scorer.labelling import AttackLabel
 
@@ -45,8 +45,8 @@ def make_session(number: int, *, hostile: bool, client: str, start: int, hostile
                 start=start,
                 end=start + (calls - 1) * 1000,
                 calls=calls,
-                schema=ACCESS_BEHAVIOUR_V1.fingerprint,
-                values=tuple(told.get(name, 1.0) for name in ACCESS_BEHAVIOUR_V1.names),
+                schema=GATEWAY_V1.fingerprint,
+                values=tuple(told.get(name, 1.0) for name in GATEWAY_V1.names),
                 total_edges=min(100 + number * 40, EDGES),
                 close_reason="gap" if occasion is Occasion.CLOSED else None,
             )

@@ -31,13 +31,24 @@ def library_calls(sessions: int = 120, seed: int = 0, without: Collection[str] =
         without: endpoints that the API does not have.
     """
     rng = random.Random(seed)  # noqa: S311 -- made-up data
-    calls = []
+    calls: list[ApiCall] = []
     for number in range(sessions):
         time = START + number * 5 * MINUTE
         visit = [step for step in _VISITS[number % len(_VISITS)] if step not in without]
         for _ in range(rng.randint(1, 4)):
             for endpoint in visit:
                 status = _REFUSED.get(endpoint, 200) if rng.random() < 0.3 else 200
-                calls.append(ApiCall(time, f"reader{number % 40}", endpoint, status, _SLOW.get(endpoint, 20.0)))
+                calls.append(
+                    ApiCall(
+                        time,
+                        f"reader{number % 40}",
+                        endpoint,
+                        status,
+                        _SLOW.get(endpoint, 20.0),
+                        identity="user",
+                        address=f"192.0.2.{number % 40}",
+                        object_id=number * 1000 + len(calls) % 2 if "{" in endpoint else None,
+                    )
+                )
                 time += rng.randint(500, 90_000)
     return sorted(calls, key=lambda call: call.time)

@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 from featurizer.degrees import DegreeSnapshot
-from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Occasion
+from featurizer.features import GATEWAY_V1, FeatureVector, Occasion
 from featurizer.session import SessionPolicy
 from scorer.alerts import Alert
 from scorer.judge import Judge
@@ -35,7 +35,7 @@ from stream.records import TopicPartition
 from tests.records import PlainJudge, make_detector, plain_judge
 from tests.simulated_workers import TOPICS, Event, Judged, Published, World
 
-LOCAL = [at for at, own in enumerate(ACCESS_BEHAVIOUR_V1.features) if not own.of_traffic]
+LOCAL = [at for at, own in enumerate(GATEWAY_V1.features) if not own.of_traffic]
 
 
 def key_of(vector: FeatureVector) -> MarkKey:
@@ -167,8 +167,8 @@ def taught(run: Run, anomalous: Callable[[str], bool]) -> Counter[str]:
 def edges_of(sample: Sample, names: Sequence[str]) -> Counter[str]:
     found: Counter[str] = Counter()
     for edge in sample.session.edges:
-        found[f"out {names[edge >> 16]}"] += 1
-        found[f"in {names[edge & 0xFFFF]}"] += 1
+        source, destination = names[edge >> 16], names[edge & 0xFFFF]
+        found.update((f"out {source}", f"in {destination}", f"{source} to {destination}"))
     return found
 
 
@@ -177,6 +177,8 @@ def counted(degrees: DegreeSnapshot) -> Counter[str]:
     for name, own in degrees.endpoints.items():
         found[f"out {name}"] = own.source
         found[f"in {name}"] = own.destination
+    for source, following in degrees.transitions.items():
+        found.update({f"{source} to {destination}": count for destination, count in following.items()})
     return +found
 
 

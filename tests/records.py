@@ -7,7 +7,7 @@ import msgspec
 
 from featurizer.calls import ApiCall, encode_call
 from featurizer.degrees import DegreeSnapshot
-from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Occasion
+from featurizer.features import GATEWAY_V1, FeatureVector, Occasion
 from featurizer.sessions import SessionPolicy
 from scorer.alerts import AlertPolicy
 from scorer.judge import Judge
@@ -69,8 +69,12 @@ def call_record(
     arrival: int | None = None,
     request_id: str | None = None,
 ) -> Made:
-    """Return the record of a call in wire form that arrives at its own time unless told otherwise."""
-    call = ApiCall(time, client, endpoint, request_id=request_id)
+    """Return the record of a call in wire form that arrives at its own time unless told otherwise.
+
+    What else is known of calls differs from one to the next, so that it shows when any of it is lost.
+    """
+    status, address = (200, 404, 503)[at % 3], f"192.0.2.{at // 3 % 4}"
+    call = ApiCall(time, client, endpoint, status, request_id=request_id, address=address, object_id=at * at)
     return Made(encode_call(call), at, source, time if arrival is None else arrival, client.encode())
 
 
@@ -116,7 +120,6 @@ class PlainJudge(Judge):
 def plain_judge(threshold_open: float = 0.3, threshold_closed: float = 0.3, minimum_edges: int = 0) -> PlainJudge:
     return PlainJudge(
         make_bundle(),
-        ACCESS_BEHAVIOUR_V1,
         minimum_edges=minimum_edges,
         threshold_open=threshold_open,
         threshold_closed=threshold_closed,
@@ -138,7 +141,7 @@ def make_detector(
         judge=judge or plain_judge(),
         sessions=sessions or SESSIONS,
         alerts=alerts or AlertPolicy(),
-        schema=ACCESS_BEHAVIOUR_V1,
+        schema=GATEWAY_V1,
         frozen=frozen,
         **{"max_endpoints": 1000, **more},
     )
@@ -157,7 +160,7 @@ def detect_stage(
     return DetectStage(
         detector or make_detector(sessions=sessions),
         topics or TopicsSettings(),
-        ACCESS_BEHAVIOUR_V1,
+        GATEWAY_V1,
         sessions=sessions,
         policy=CheckpointPolicy(interval_s=10, records=1000),
         limit=limit or DeadLetterWindow(DeadLetterPolicy(), "detect"),

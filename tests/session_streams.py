@@ -1,7 +1,7 @@
 """Streams of calls for tests, and windows that note down every vector they take."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
@@ -11,7 +11,7 @@ from featurizer.features import Occasion
 from featurizer.sessions import CloseReason, Outcome, Session, SessionPolicy, SessionWindows
 
 EXCLUDED = ("HEAD", "OPTIONS")
-ENDPOINTS = ("GET /a", "GET /b", "POST /c", "GET /d/{id}", "HEAD /a")
+ENDPOINTS = ("GET /a", "GET /b", "POST /c", "GET /d/{id}", "GET {unmatched}", "HEAD /a")
 START = 100_000
 """Where random streams begin; anything well above zero."""
 
@@ -36,6 +36,9 @@ class Step(NamedTuple):
     arrival: int
     endpoint: str
     request_id: str | None = None
+    status: int = 0
+    address: str | None = None
+    object_id: int | None = None
 
 
 @dataclass
@@ -68,11 +71,11 @@ class Watched:
         endpoint: str = "GET /a",
         *,
         arrival: int | None = None,
-        request_id: str | None = None,
+        **more: Any,
     ) -> Outcome:
-        """Let a call arrive, by default at its own time."""
+        """Let a call arrive, by default at its own time; ``more`` are fields of ApiCall."""
         self.offset += 1
-        call = ApiCall(time, client, endpoint, request_id=request_id)
+        call = ApiCall(time, client, endpoint, **more)
         return self.windows.observe(call, time if arrival is None else arrival, self.offset)
 
     def step(self, step: Step) -> Outcome | None:
@@ -80,7 +83,8 @@ class Watched:
         if step.client is None:
             self.windows.advance(step.time)
             return None
-        return self.call(step.time, step.client, step.endpoint, arrival=step.arrival, request_id=step.request_id)
+        more = {name: getattr(step, name) for name in ("request_id", "status", "address", "object_id")}
+        return self.call(step.time, step.client, step.endpoint, arrival=step.arrival, **more)
 
     def vectors(self, *occasions: Occasion) -> list[Taken]:
         """Return the vectors taken on these occasions."""
@@ -135,9 +139,12 @@ def steps(draw: st.DrawFn, max_size: int = 60) -> list[Step]:
         st.one_of(st.just(0), st.integers(-3, 15)),
         st.sampled_from(ENDPOINTS),
         st.one_of(st.none(), st.sampled_from(["r1", "r2", "r3"])),
+        st.sampled_from([0, 200, 201, 302, 400, 401, 403, 404, 422, 500, 503]),
+        st.sampled_from([None, "198.51.100.1", "198.51.100.2", "2001:db8::1"]),
+        st.sampled_from([None, 0, 1, 127, 128, (1 << 32) - 1]),
     )
     time, made = START, []
-    for client, moved, delay, endpoint, request_id in draw(st.lists(shape, max_size=max_size)):
+    for client, moved, delay, *more in draw(st.lists(shape, max_size=max_size)):
         time += moved
-        made.append(Step(client, time, time + delay, endpoint, request_id))
+        made.append(Step(client, time, time + delay, *more))
     return made

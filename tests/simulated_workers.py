@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from featurizer.degrees import DegreeSnapshot
-from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector
+from featurizer.features import GATEWAY_V1, FeatureVector
 from featurizer.session import SessionPolicy
 from scorer.alerts import AlertPolicy
 from scorer.judge import Judge
@@ -113,7 +113,7 @@ class Worker:
         self.stage = DetectStage(
             detector,
             TOPICS,
-            ACCESS_BEHAVIOUR_V1,
+            GATEWAY_V1,
             sessions=policy,
             policy=CheckpointPolicy(interval_s=10, records=12),
             limit=DeadLetterWindow(DeadLetterPolicy(), "detect"),

@@ -178,7 +178,21 @@ class TestNginxLogFormat:
     def test_the_shipped_log_format_is_read(self, format_name: str) -> None:
         decoded = decode(format_name, self.log_line().encode())
         assert decoded == Decoded(
-            [ApiCall(1_700_000_000_118, "alice", "GET /orders/{id}", 200, 5.0, "cdae69cd")], [], "nginx-json"
+            [
+                ApiCall(
+                    1_700_000_000_118,
+                    "alice",
+                    "GET /orders/{id}",
+                    200,
+                    5.0,
+                    "cdae69cd",
+                    "user",
+                    "192.0.2.7",
+                    RouteTemplates().target("GET", "/orders/42", 200).object_id,
+                )
+            ],
+            [],
+            "nginx-json",
         )
 
     def test_the_shipped_log_format_uses_each_variable_once(self) -> None:

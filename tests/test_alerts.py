@@ -19,7 +19,7 @@ from scorer.alerts import (
     alert_uid,
 )
 from scorer.reasons import Direction, Explanation
-from scorer.verdicts import Readiness
+from scorer.verdicts import Leg, Readiness
 from tests.alerting import (
     COUNTERFACTUAL,
     EXPLANATION,
@@ -29,6 +29,7 @@ from tests.alerting import (
     REASONS,
     UNKNOWN,
     VECTOR,
+    VERDICT,
     alert_of,
     vector,
     verdict_of,
@@ -299,6 +300,13 @@ class TestMessage:
         explanation = msgspec.structs.replace(EXPLANATION, counterfactual=None)
         alert = alert_of(explanation=explanation, verdict=verdict_of(VECTOR, score=0.5999))
         assert alert.message.endswith("It made many transitions.")
+
+    def test_a_rule_s_finding_says_so(self) -> None:
+        verdict = msgspec.structs.replace(VERDICT, leg=Leg.LEARNING, readiness=Readiness.LEARNING, total_edges=42)
+        assert alert_of(verdict=verdict, explanation=Explanation((), REASONS[:1])).message.endswith(
+            "It went to rare endpoints. This is a rule's finding, to be taken with care: 42 of the 100 transitions "
+            "that a model needs have been seen."
+        )
 
     def test_without_reasons_it_is_a_sentence_still(self) -> None:
         assert alert_of(explanation=Explanation(())).message == "Client user:ann has made 16 calls in 42 s."

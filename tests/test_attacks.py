@@ -3,7 +3,9 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from itertools import pairwise
+from statistics import median
 
+import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -55,7 +57,8 @@ def test_whatever_the_calls_weaving_only_adds_to_them(calls: list[ApiCall], seed
     new = added(woven, calls)
     assert [call for call in woven.calls if call.client not in new] == calls
     assert woven_into(calls, 30, seed).calls == woven.calls
-    assert {call.endpoint for own in new.values() for call in own} <= {call.endpoint for call in calls} | set(UNMATCHED)
+    known = {call.endpoint for call in calls}
+    assert all(call.endpoint in known or call.endpoint.endswith("{unmatched}") for own in new.values() for call in own)
     assert len(woven.labels) == len(new) == 30
     last = max(call.time for call in calls)
     for label in woven.labels:
@@ -83,12 +86,19 @@ def test_an_api_with_every_role_gets_every_kind_equally_often() -> None:
     assert not woven.left_out
 
 
-def test_only_scanning_and_walks_through_ids_go_where_nothing_is() -> None:
+def test_where_nothing_is_found_is_no_route() -> None:
     calls = library_calls()
     woven = woven_into(calls, 540)
     new = added(woven, calls)
-    lost = {label.attack for label in woven.labels if {call.endpoint for call in new[label.client]} & set(UNMATCHED)}
-    assert lost == {"scanning", "id_walk"}
+    lost = {
+        label.attack
+        for label in woven.labels
+        if any(call.endpoint.endswith("{unmatched}") for call in new[label.client])
+    }
+    assert lost == {"scanning", "id_walk", "harvesting", "slow_recon", "privilege_probing"}
+    assert all((call.status == 404) == call.endpoint.endswith("{unmatched}") for own in new.values() for call in own), (
+        "as a gateway without pinned routes logs it"
+    )
 
 
 def test_ids_that_do_not_exist_keep_their_route_where_the_calls_show_that_they_do() -> None:
@@ -185,3 +195,64 @@ def test_where_nothing_answers_401_sign_ins_are_failing_posts_that_begin_session
         ApiCall(START + 2, "a", "GET /x", 200),
     ]
     assert roles_of(observe(calls, GAP)).sign_ins == ["POST /enter"]
+
+
+def hostile(woven: Woven, calls: list[ApiCall], kind: str) -> list[list[ApiCall]]:
+    """Return the calls of each attack of a kind, from its first hostile one to its last."""
+    new = added(woven, calls)
+    return [
+        [call for call in new[label.client] if label.start <= call.time <= label.end]
+        for label in woven.labels
+        if label.attack == kind
+    ]
+
+
+def different_objects(session: list[ApiCall]) -> int:
+    return len({(call.endpoint, call.object_id) for call in session if call.object_id is not None})
+
+
+def test_woven_calls_have_statuses_objects_and_addresses_where_benign_ones_have() -> None:
+    calls = library_calls()
+    made = [call for own in added(woven_into(calls, 200), calls).values() for call in own]
+    assert all(100 <= call.status < 600 for call in made)
+    assert all((call.object_id is not None) == ("{" in call.endpoint) for call in made)
+    assert all(call.address is not None and call.identity == "user" for call in made)
+
+
+def test_where_benign_calls_have_none_of_these_woven_ones_have_none_either() -> None:
+    calls = [
+        msgspec.structs.replace(call, status=0, object_id=None, address=None, identity="") for call in library_calls()
+    ]
+    # Without statuses no sign-in and nothing guarded is known.
+    woven = woven_into(calls, 200)
+    made = [call for own in added(woven, calls).values() for call in own]
+    assert {(call.status, call.object_id, call.address, call.identity) for call in made} == {(0, None, None, "")}
+
+
+def test_a_walk_asks_for_more_objects_than_a_takeover_and_stuffing_is_refused() -> None:
+    calls = library_calls()
+    woven = woven_into(calls, 540)
+    walks, takeovers = (hostile(woven, calls, kind) for kind in ("id_walk", "takeover"))
+    assert median(different_objects(own) / len(own) for own in walks) > 0.5
+    assert median(different_objects(own) / len(own) for own in takeovers) < 0.4
+    refused = [[call.status >= 400 for call in own] for own in hostile(woven, calls, "credential_stuffing")]
+    assert median(sum(own) / len(own) for own in refused) > 0.5
+
+
+def test_most_takeovers_come_from_elsewhere() -> None:
+    calls = library_calls()
+    woven = woven_into(calls, 540)
+    new = added(woven, calls)
+    moved = []
+    for label in woven.labels:
+        if label.attack == "takeover":
+            own = new[label.client]
+            before = [call.address for call in own if call.time < label.start]
+            moved.append(before[-1] != next(call.address for call in own if call.time >= label.start))
+    assert 0.5 < sum(moved) / len(moved) < 1
+
+
+def test_a_new_client_is_its_own_address_where_benign_ones_are() -> None:
+    calls = [msgspec.structs.replace(call, address=call.client, identity="address") for call in library_calls()]
+    made = [call for own in added(woven_into(calls, 200), calls).values() for call in own]
+    assert all(call.address == call.client for call in made)

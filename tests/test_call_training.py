@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import GATEWAY_V1
 from scorer.call_evaluation import CallReport
 from scorer.call_fits import thresholds_of
 from scorer.call_recipe import (
@@ -26,7 +26,7 @@ from scorer.training import Recipe, Trained
 from tests.labelled_sessions import EDGES, make_session, make_traffic
 from tests.trained_models import call_model, call_report
 
-SCHEMA = ACCESS_BEHAVIOUR_V1
+SCHEMA = GATEWAY_V1
 OPTIONS = CallOptions(name="test", seed=1, false_alert_budget=20.0, recipe=Recipe(max_iter=8))
 
 

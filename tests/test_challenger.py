@@ -25,8 +25,7 @@ ENDPOINTS = "abcdefghijklmnop"
 def other_judge(**thresholds: float) -> PlainJudge:
     """Return a plain judge of another bundle."""
     limits: dict[str, Any] = {"threshold_open": 0.3, "threshold_closed": 0.3, **thresholds}
-    own = plain_judge()
-    return PlainJudge(make_bundle(seed=1), own.schema, minimum_edges=0, **limits)
+    return PlainJudge(make_bundle(seed=1), minimum_edges=0, **limits)
 
 
 def detector_with(challenger: Judge | None, *assigned: TopicPartition, **options: Any) -> Detector:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from featurizer.calls import encode_call
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import GATEWAY_V1
 from scorer.judge import Judge
 from stream import assembly
 from stream.dead_letters import DeadLetter, Reason
@@ -155,7 +155,7 @@ def forgetful(settings: Settings, calls: Sequence[Record], *, forget: bool) -> C
         batch = detector.sessionize(part)
         detector.score(batch)
         for sample, verdict in zip(batch.samples, batch.verdicts, strict=True):
-            record = vector_record("", sample.vector, verdict, ACCESS_BEHAVIOUR_V1)
+            record = vector_record("", sample.vector, verdict, GATEWAY_V1)
             found.append(vector_item(record.value, everything=False))
         if forget:
             detector.release(names[:1])
@@ -182,7 +182,7 @@ def test_recorded_verdicts_lead_to_the_alerts_of_the_run_they_are_of(
     batch = detector.sessionize(calls)
     detector.score(batch)
     published = [
-        Made(vector_record("", sample.vector, verdict, ACCESS_BEHAVIOUR_V1).value)
+        Made(vector_record("", sample.vector, verdict, GATEWAY_V1).value)
         for sample, verdict in zip(batch.samples, batch.verdicts, strict=True)
     ]
     put_model(tmp_path / "model.zip", 1)

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizer.calls import ApiCall
+from featurizer.degrees import DegreeSnapshot, EndpointDegrees
 from featurizer.features import Occasion
-from featurizer.session import SessionPolicy, pack
+from featurizer.session import SessionPolicy, pack, unpack
 from scorer.alerts import AlertPolicy, Decision
 from stream.batches import Mark, PartitionState
 from stream.checkpoints import (
@@ -28,6 +29,7 @@ from stream.errors import ExitCode, StateError
 from stream.pipeline import Detector
 from stream.records import TopicPartition
 from stream.wire import Outgoing, client_of
+from tests.old_sessions import first_form
 from tests.records import CALLS, LOGS, NOW, Made, call_record, make_detector, plain_judge
 
 TOPICS = StateTopics("state", "degrees")
@@ -86,7 +88,7 @@ def everything(state: PartitionState) -> dict[str, Any]:
     return {
         "sessions": sessions,
         "clocks": (windows.max_time, windows.record_clock),
-        "table": (table.names, table.source, table.destination, table.edges),
+        "table": (table.names, table.source, table.destination, table.edges, table.transitions),
         "history": {client: state.history.entry(client) for client in (*sessions, "gone")},
         "policy": windows.policy,
         "marks": state.marks,
@@ -313,6 +315,38 @@ class TestNotWhole:
         own = next(own for own in records if kinds([own]) == kind)
         more = own._replace(key=(own.key or b"") + b"x")
         assert f"had 2 {what}, and 3 are there" in self.refused([more, *records])
+
+    def test_state_of_the_first_version_is_gone_on_from(self) -> None:
+        """Its sessions had only their graph, and its table did not count transitions by themselves."""
+        before, records = [], self.records()
+        for own in records:
+            value, kind = own.value, kinds([own]) if own.topic == TOPICS.state else ""
+            if value is not None and kind in {"m", "t"}:
+                fields = msgspec.msgpack.decode(value)
+                value = msgspec.msgpack.encode([1, *fields[1 : 6 if kind == "t" else None]])
+            elif value is not None and kind == "s":
+                value = first_form(unpack("", value))
+            before.append(own._replace(value=value))
+
+        detector, found = detecting(), read(before)
+        state = detector.partitions[CALLS]
+        restore_tables(state, found)
+        restore_sessions(state, found)
+        table = read(records).table
+        assert table is not None
+        assert table.transitions
+        assert state.table.snapshot() == DegreeSnapshot(
+            table.edges,
+            {
+                name: EndpointDegrees(source, destination)
+                for name, source, destination in zip(table.names, table.source, table.destination, strict=True)
+            },
+        )
+        assert {client: unpack(client, own).edges for client, own in state.windows.parked.items()} == {
+            client: unpack(client, own).edges for client, own in read(records).sessions.items()
+        }
+        (meta,) = [own for own in save(detector) if kinds([own]) == "m"]
+        assert msgspec.msgpack.decode(meta.value or b"")[0] == VERSION
 
     def test_another_version_is_refused(self) -> None:
         records = self.records()

@@ -30,7 +30,7 @@ class Watched:
 
     def __init__(self) -> None:
         self.telemetry = Telemetry(CollectorRegistry())
-        self.detector = make_detector(judge=Judge(make_bundle(), SCHEMA))
+        self.detector = make_detector(judge=Judge(make_bundle()))
         self.watch = DriftWatch(self.detector, POLICY, self.telemetry)
 
     def batch(self, rows: Matrix, total: int = int(TABLE_EDGES)) -> Batch:
@@ -95,7 +95,7 @@ def test_another_model_is_watched_from_the_start() -> None:
     own = Watched()
     before = own.batch(shifted("n_apis"))
     own.watch.observe(before)
-    own.detector.judge = Judge(make_bundle(seed=1), SCHEMA)
+    own.detector.judge = Judge(make_bundle(seed=1))
     own.watch.observe(before)
     assert (own.vectors(), own.raised(), own.psi("n_apis")) == (0, [], None)
     own.watch.observe(own.batch(BENIGN))

@@ -98,7 +98,7 @@ def test_a_finding_says_what_it_holds_and_calls_come_from_a_log(capsys: pytest.C
 
 
 def test_with_its_vector_a_finding_is_explained_by_all_features() -> None:
-    judge = Judge(BUNDLE, ACCESS_BEHAVIOUR_V1)
+    judge = Judge(BUNDLE)
     own = with_vector(of_finding(read_finding(FINDING)), VECTOR, judge)
     assert {item.feature for item in own.contributions} == set(ACCESS_BEHAVIOUR_V1.names)
     sizes = [abs(item.contribution) for item in own.contributions]

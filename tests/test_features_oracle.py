@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurizer.degrees import EndpointDegrees, GlobalDegrees
-from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Occasion, matrix_of
+from featurizer.calls import ApiCall
+from featurizer.conduct import measure_graph, measure_session
+from featurizer.degrees import DegreeSnapshot, EndpointDegrees, GlobalDegrees
+from featurizer.features import ACCESS_BEHAVIOUR_V1, GATEWAY_V1, FeatureVector, Occasion, matrix_of
 from featurizer.graph import CallGraph, measure_packed, rarest
-from featurizer.reference import global_degrees, reference_features, session_graph
+from featurizer.reference import global_degrees, reference_conduct, reference_features, session_graph
+from featurizer.routes import RouteTemplates
 from featurizer.sessions import CloseReason, Session, SessionPolicy
 from tests.reference_sessions import ReferenceSession, ReferenceWindows
 from tests.session_streams import START, Step, Watched, policies, steps
@@ -31,9 +34,9 @@ class Streamed(Watched):
 
     def _take(self, session: Session, occasion: Occasion, reason: CloseReason | None) -> None:
         super()._take(session, occasion, reason)
-        values = measure_packed(session.edges, session.last_node, self.table)
+        values = measure_session(session, self.table, GATEWAY_V1)
         self.measured.append(
-            (session.client, occasion, dict(zip(NAMES, values, strict=True)), self.overall.total_edges)
+            (session.client, occasion, dict(zip(GATEWAY_V1.names, values, strict=True)), self.overall.total_edges)
         )
 
 
@@ -54,9 +57,20 @@ class Oracle(ReferenceWindows):
 
     def _vector(self, client: str, occasion: Occasion, reason: CloseReason | None = None) -> None:
         super()._vector(client, occasion, reason)
-        graphs = [own.graph(session) for own in self.partitions for session in own.sessions]
-        g_out, g_in, total = global_degrees(graphs)
-        features = reference_features(self.graph(self.open[client]), g_out, g_in, total)
+        measured = self.open[client]
+        graphs = {session: own.graph(session) for own in self.partitions for session in own.sessions}
+        g_out, g_in, total = global_degrees(graphs.values())
+        graph = graphs.pop(measured)
+        features = reference_features(graph, g_out, g_in, total)
+        features |= reference_conduct(
+            [
+                ApiCall(own.time, client, own.endpoint, own.status, address=own.address, object_id=own.object_id)
+                for own in measured.calls
+            ],
+            measured.nodes,
+            graph,
+            list(graphs.values()),
+        )
         self.measured.append((client, occasion, features, total))
 
 
@@ -77,9 +91,10 @@ def _key(measured: Measured) -> tuple[str, Occasion]:
     stream=steps(max_size=40),
     n_partitions=st.integers(1, 3),
     max_endpoints=st.sampled_from([1, 2, 1000]),
+    parking=st.integers(1, 7),
 )
 def test_every_vector_has_the_features_of_networkx_over_all_partitions(
-    policy: SessionPolicy, stream: list[Step], n_partitions: int, max_endpoints: int
+    policy: SessionPolicy, stream: list[Step], n_partitions: int, max_endpoints: int, parking: int
 ) -> None:
     overall = GlobalDegrees()
     streamed = [Streamed(policy, overall, f"calls-{at}", max_endpoints) for at in range(n_partitions)]
@@ -89,6 +104,8 @@ def test_every_vector_has_the_features_of_networkx_over_all_partitions(
         own, oracle = streamed[at % n_partitions], oracles[at % n_partitions]
         own.step(step)
         oracle.step(step)
+        if at % parking == 0:
+            own.windows.park()
         assert_equal(own.measured, oracle.measured)
         own.measured.clear()
         oracle.measured.clear()
@@ -245,3 +262,147 @@ def test_the_rarest_edges_come_first_and_ties_by_name() -> None:
     *_, (source, destination, expected) = rarest(edges, 10, watched.table)
     assert (source, destination, expected) == ("a", "b", 11 * 11 / 14)
     assert rarest(edges, 0, watched.table) == []
+
+
+WAYS = {"o": "GET /o/{id}", "l": "GET /list", "p": "POST /pay"}
+
+
+def busy(walk: str, *, others: int = 0) -> tuple[Watched, dict[str, float]]:
+    """Let a client walk (o, l, p: the endpoints above), after others who went o, l, p; return its features."""
+    watched = Watched(SessionPolicy())
+    for number in range(others):
+        for step in "olp":
+            watched.call(START, f"other {number}", WAYS[step])
+    for at, step in enumerate(walk):
+        watched.call(START + 1000 * at, "ann", WAYS[step])
+    session = watched.windows.open.get("ann") or Session("ann", START, 0, 8)
+    return watched, dict(zip(GATEWAY_V1.names, measure_session(session, watched.table, GATEWAY_V1), strict=True))
+
+
+def test_features_of_conduct_by_hand() -> None:
+    """Pauses of 0, 1, 3 and 4 ms: a login refused, then done; twice order 7, and once order 9, which is not there."""
+    watched = Watched(SessionPolicy())
+    for at, endpoint, status, address, object_id in (
+        (0, "POST /login", 401, "192.0.2.1", None),
+        (0, "POST /login", 200, "192.0.2.1", None),
+        (1, "GET /orders/{id}", 200, "192.0.2.1", 7),
+        (4, "GET /orders/{id}", 404, "192.0.2.9", 9),
+        (8, "GET /orders/{id}", 0, None, 7),
+    ):
+        watched.call(START + at, endpoint=endpoint, status=status, address=address, object_id=object_id)
+    session = watched.windows.open["ann"]
+    values = dict(zip(GATEWAY_V1.names, measure_session(session, watched.table, GATEWAY_V1), strict=True))
+    # Counters of 0, 1, 2 to 3 and 4 to 7 ms hold one pause each, so the second of them ends at 2 ms.
+    deviation = math.sqrt((4 + 1 + 1 + 4) / 4)
+    assert {name: values[name] for name in GATEWAY_V1.names[23:]} == pytest.approx(
+        {
+            "median_pause": 0.002,
+            "pause_spread": 2 ** (2.6 - -0.6),
+            "burstiness": (deviation - 2) / (deviation + 2),
+            "client_error_share": 2 / 4,
+            "denied_share": 1 / 4,
+            "not_found_share": 1 / 4,
+            "server_error_share": 0,
+            "object_share": 3 / 5,
+            "avg_objects": 2,
+            "max_objects": 2,
+            "new_object_share": 2 / 3,
+            "address_changes": 1,
+            "n_addresses": 2,
+            "unmatched_share": 0,
+            "avg_surprise": -math.log2(1e-5),
+            "min_surprise": -math.log2(1e-5),
+            "max_surprise": -math.log2(1e-5),
+            "unexpected_share": 1,
+            "revisit_share": 3 / 5,
+            "self_loop_share": 3 / 4,
+            "write_share": 2 / 5,
+        }
+    )
+
+
+def test_what_all_do_is_no_surprise_and_what_nobody_does_is_the_greatest() -> None:
+    _, usual = busy("olp", others=50)
+    _, odd = busy("oopl", others=50)
+    assert usual["max_surprise"] < 0.2
+    assert usual["unexpected_share"] == 0
+    # o to o is unheard of, where o is never entered; o to p is not, as every second edge enters p; p never leads on.
+    assert odd["max_surprise"] == pytest.approx(-math.log2(1e-5))
+    assert odd["unexpected_share"] == pytest.approx(1 / 3)
+
+
+def test_a_session_is_not_its_own_usual() -> None:
+    """The client alone makes a transition a hundred times: however often, nobody else does."""
+    _, once = busy("op", others=20)
+    _, often = busy("op" * 100, others=20)
+    assert often["max_surprise"] >= once["max_surprise"] > 4
+
+
+@given(k=st.integers(2, 6), walks=walks_of_some, walk=st.lists(st.sampled_from("abc"), min_size=2))
+def test_k_times_the_others_surprise_as_much(k: int, walks: list[list[str]], walk: list[str]) -> None:
+    def values(times: int) -> list[float]:
+        watched = Watched(SessionPolicy())
+        for client, own in enumerate(walks * times):
+            for endpoint in own:
+                watched.call(START, f"client {client}", endpoint)
+        for at, endpoint in enumerate(walk):
+            watched.call(START + at, "ann", endpoint)
+        found = measure_session(watched.windows.open["ann"], watched.table, GATEWAY_V1)
+        return [value for own, value in zip(GATEWAY_V1.features, found, strict=True) if own.group == "surprise"]
+
+    np.testing.assert_allclose(values(1), values(k), rtol=1e-12)
+
+
+@given(walks=walks_of_some, walk=st.lists(st.sampled_from("abc"), min_size=2))
+def test_frozen_tables_of_ten_times_the_traffic_give_the_same_features(walks: list[list[str]], walk: list[str]) -> None:
+    learned = Watched(SessionPolicy())
+    for client, own in enumerate(walks):
+        for endpoint in own:
+            learned.call(START, f"client {client}", endpoint)
+    table = learned.overall.snapshot()
+    tenfold = DegreeSnapshot(
+        10 * table.edges,
+        {name: EndpointDegrees(10 * own.source, 10 * own.destination) for name, own in table.endpoints.items()},
+        {source: {to: 10 * count for to, count in own.items()} for source, own in table.transitions.items()},
+    )
+
+    def values(frozen: DegreeSnapshot) -> tuple[float, ...]:
+        watched = Watched(SessionPolicy(), GlobalDegrees(frozen))
+        for at, endpoint in enumerate(walk):
+            watched.call(START + at, "ann", endpoint)
+        return measure_session(watched.windows.open["ann"], watched.table, GATEWAY_V1)
+
+    np.testing.assert_allclose(values(table), values(tenfold), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 3, 10, 100, 300])
+def test_so_many_objects_are_told_within_a_sixth(n: int) -> None:
+    routes = RouteTemplates()
+    watched = Watched(SessionPolicy())
+    for number in range(n):
+        target = routes.target("GET", f"/orders/{10_000 + number}", 200)
+        watched.call(START, endpoint=target.endpoint, object_id=target.object_id)
+    values = measure_session(watched.windows.open["ann"], watched.table, GATEWAY_V1)
+    assert values[GATEWAY_V1.names.index("max_objects")] == pytest.approx(n, rel=1 / 6)
+
+
+def test_a_graph_alone_has_the_values_of_a_session_for_all_that_a_graph_tells() -> None:
+    watched, _ = busy("", others=9)
+    graph = CallGraph.of_calls([WAYS[step] for step in "oloopp"])
+    found = dict(zip(GATEWAY_V1.names, measure_graph(graph, watched.overall, GATEWAY_V1), strict=True))
+    assert math.isnan(found["median_pause"])
+    assert math.isnan(found["n_addresses"])
+    assert (found["revisit_share"], found["write_share"]) == (3 / 6, 2 / 6)
+    assert measure_graph(graph, watched.overall, ACCESS_BEHAVIOUR_V1) == graph.values(watched.overall)
+    _, same = busy("oloopp", others=9)
+    assert found["avg_surprise"] == pytest.approx(same["avg_surprise"])
+
+
+def test_a_vector_of_the_wider_schema_serves_both() -> None:
+    values = tuple(map(float, range(len(GATEWAY_V1.features))))
+    vector = FeatureVector("id", "ann", Occasion.CLOSED, 1, 2, 3, GATEWAY_V1.fingerprint, values, 9)
+    assert matrix_of([vector], GATEWAY_V1).tolist() == [list(values)]
+    assert matrix_of([vector], ACCESS_BEHAVIOUR_V1).tolist() == [list(values[:23])]
+    narrow = FeatureVector("id", "ann", Occasion.CLOSED, 1, 2, 3, ACCESS_BEHAVIOUR_V1.fingerprint, values[:23], 9)
+    with pytest.raises(ValueError, match="expected gateway"):
+        matrix_of([narrow], GATEWAY_V1)

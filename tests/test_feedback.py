@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Occasion
+from featurizer.features import GATEWAY_V1, FeatureVector, Occasion
 from scorer.call_recipe import CallOptions, examples_of, ready
 from scorer.feedback import UNNAMED, Feedback, Said, SessionLabel, vectors_of_feedback
 from scorer.labelling import LabelledVectors
@@ -20,7 +20,7 @@ from stream.wire import decode_label
 from tests.labelled_sessions import EDGES, make_session, make_traffic
 from tests.trained_models import call_model
 
-SCHEMA = ACCESS_BEHAVIOUR_V1
+SCHEMA = GATEWAY_V1
 WEIGHT = 5.0
 
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import GATEWAY_V1
 from scorer.feedback import Said, SessionLabel
 from stream.errors import CommandError
 from stream.feedback_topics import JudgedVectors
@@ -43,7 +43,7 @@ def test_a_record_that_is_no_label_is_named_until_it_is_taken_back() -> None:
 def test_records_of_other_features_and_other_programs_are_passed_over_and_counted() -> None:
     own = make_session(1, hostile=False, client="a", start=0)[-1]
     foreign = msgspec.structs.replace(own, schema="feedbeef")
-    records = [Made(vector_record("features", each, None, ACCESS_BEHAVIOUR_V1).value) for each in (own, foreign)]
+    records = [Made(vector_record("features", each, None, GATEWAY_V1).value) for each in (own, foreign)]
     found = JudgedVectors([*records, Made(b"of another program"), Made(None)])
     assert [judged.vector.session_id for judged in found] == [own.session_id]
     assert found.foreign == 3

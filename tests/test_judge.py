@@ -1,6 +1,8 @@
 """A model applied to vectors: verdicts that say by what measure, explanations that add up."""
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,7 +14,8 @@ from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector, Matrix, Occa
 from featurizer.sessions import CloseReason
 from scorer.judge import Judge
 from scorer.reasons import Direction, Explanation, foremost
-from scorer.verdicts import Readiness
+from scorer.rules import RULES_UID, THRESHOLD, RulePolicy
+from scorer.verdicts import Leg, Readiness
 from tests.alerting import vector
 from tests.model_factory import make_bundle, make_rows
 
@@ -22,8 +25,8 @@ COUNTS = {feature.name for feature in SCHEMA.features if feature.whole}
 ROWS, ANOMALOUS = make_rows(200, seed=7)
 
 
-def judge(**overrides: float) -> Judge:
-    return Judge(make_bundle(), SCHEMA, **overrides)  # type: ignore[arg-type]  # minimum_edges is given as an int
+def judge(**overrides: Any) -> Judge:
+    return Judge(make_bundle(), **overrides)
 
 
 def vectors(rows: Matrix = ROWS, total: int = ENOUGH) -> list[FeatureVector]:
@@ -97,6 +100,43 @@ class TestThresholds:
         own = judge(threshold_open=0.0, threshold_closed=1.0)
         growing, closed = own.verdicts([vector(), vector(occasion=Occasion.CLOSED)])
         assert (growing.threshold, closed.threshold) == (0.0, 1.0)
+
+
+class TestLadder:
+    """Rules, then a model: what a verdict rests on."""
+
+    FEW, ENOUGH = 99, 100
+
+    def test_rules_judge_until_the_tables_are_ready(self) -> None:
+        own = judge(rules=RulePolicy(calls_per_minute=10))
+        learning, ready = own.verdicts([vector(total_edges=total) for total in (self.FEW, self.ENOUGH)])
+        assert (learning.leg, learning.model, learning.threshold) == (Leg.LEARNING, RULES_UID, THRESHOLD)
+        assert learning.score == pytest.approx(16 / 26)  # 16 calls in less than a minute
+        assert learning.anomalous
+        assert (ready.leg, ready.model) == (Leg.TRAINED, make_bundle().uid)
+
+    def test_a_session_within_all_limits_is_normal_while_the_tables_learn(self) -> None:
+        (verdict,) = judge(rules=RulePolicy()).verdicts([vector(total_edges=self.FEW)])
+        assert not verdict.anomalous
+
+    def test_without_rules_nothing_is_anomalous_while_the_tables_learn(self) -> None:
+        (verdict,) = judge(threshold_open=0.0).verdicts([vector(total_edges=self.FEW)])
+        assert (verdict.leg, verdict.anomalous) == (Leg.TRAINED, False)
+
+    def test_a_verdict_by_rules_is_explained_by_the_rules_that_were_broken(self) -> None:
+        own, young = judge(rules=RulePolicy(calls_per_minute=8)), vector(total_edges=self.FEW)
+        explained = own.explain(young, *own.verdicts([young]))
+        assert [reason.sentence for reason in explained.reasons] == [
+            "It made 16 calls a minute; the rule's limit is 8."
+        ]
+
+    def test_a_model_that_learnt_from_benign_sessions_alone_is_unsupervised(self) -> None:
+        bundle = make_bundle()
+        bundle = replace(
+            bundle, manifest=msgspec.structs.replace(bundle.manifest, parameters={"model": "isolation-forest"})
+        )
+        (verdict,) = Judge(bundle).verdicts([vector(total_edges=ENOUGH)])
+        assert verdict.leg is Leg.UNSUPERVISED
 
 
 class TestReadiness:

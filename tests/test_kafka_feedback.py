@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import GATEWAY_V1
 from scorer.feedback import Said, SessionLabel
 from scorer.verdicts import Readiness, Verdict
 from stream.bundles import read_bundle
@@ -21,7 +21,7 @@ from tests.kafka_fixture import Kafka
 from tests.kafka_workers import Gatewatch
 from tests.labelled_sessions import EDGES, make_traffic
 
-SCHEMA = ACCESS_BEHAVIOUR_V1
+SCHEMA = GATEWAY_V1
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 

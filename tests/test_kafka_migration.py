@@ -10,7 +10,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # its stub doe
 )
 
 from featurizer.calls import ApiCall, encode_call
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import GATEWAY_V1
 from featurizer.session import SessionPolicy
 from scorer.alerts import AlertPolicy
 from stream.clock import now_ms
@@ -92,7 +92,7 @@ class Traffic:
             {"calls": None},
             sessions=SessionPolicy(),
             alerts=AlertPolicy(),
-            schema=ACCESS_BEHAVIOUR_V1,
+            schema=GATEWAY_V1,
             max_endpoints=1000,
             excluded_methods=("HEAD", "OPTIONS"),
         )
@@ -102,7 +102,7 @@ class Traffic:
         )
         own.advance([name], self.began + 10 * 3_600_000, batch)
         vectors = [sample.vector for sample in batch.samples if sample.vector.close_reason]
-        shape = [ACCESS_BEHAVIOUR_V1.names.index(name) for name in ("n_connections", "n_apis")]
+        shape = [GATEWAY_V1.names.index(name) for name in ("n_connections", "n_apis")]
         return sorted(
             Whole(own.client, own.start, own.end, own.calls, *(own.values[index] for index in shape)) for own in vectors
         )

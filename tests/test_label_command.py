@@ -11,7 +11,7 @@ from scorer.alerts import Alert
 from scorer.feedback import Said
 from stream.cli import main
 from stream.demo import EmbeddedBroker
-from stream.encodings.ocsf import alert_record
+from stream.encodings.records import alert_record
 from stream.errors import ExitCode
 from stream.label_topic import label_topic
 from stream.settings import Settings, load_settings

@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from featurizer.features import Occasion
 from scorer.alerts import AlertKind, Severity
+from scorer.verdicts import Leg
 from stream.batches import Batch
 from stream.cycle import Cycle
 from stream.measuring import Recorder
@@ -40,7 +41,10 @@ def test_latency_is_that_of_alerts_which_do_not_wait_by_design(occasion: Occasio
 def test_every_durable_alert_and_call_is_counted_once(occasion: Occasion) -> None:
     telemetry = recorded(occasion)
     kind = AlertKind.CLOSING if occasion is Occasion.CLOSED else AlertKind.EARLY
-    counted = [value(telemetry, "gatewatch_alerts_total", kind=kind, severity=severity) for severity in Severity]
+    counted = [
+        value(telemetry, "gatewatch_alerts_total", kind=kind, severity=severity, leg=Leg.TRAINED)
+        for severity in Severity
+    ]
     assert sum(count or 0 for count in counted) == 1
     assert value(telemetry, "gatewatch_session_calls_total") == 1
     assert value(telemetry, "gatewatch_commit_duration_seconds_count") == 1

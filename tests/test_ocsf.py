@@ -14,6 +14,7 @@ from featurizer.features import Group, Occasion
 from scorer.alerts import Alert, Severity, Transition
 from scorer.counterfactual import Counterfactual
 from scorer.reasons import Contribution, Direction, Explanation, Reason
+from scorer.verdicts import Leg
 from stream.encodings.ocsf import detection_finding
 from stream.encodings.records import alert_record
 from tests.alerting import MANY, PLAIN, RARE, UNKNOWN, VECTOR, alert_of, vector
@@ -211,6 +212,16 @@ def test_severities_and_risks_are_called_alike(severity: Severity) -> None:
 def test_the_score_in_percent_is_confidence_and_risk() -> None:
     finding = detection_finding(EARLY, CREATED)
     assert finding["confidence_score"] == finding["risk_score"] == 88
+
+
+def test_an_alert_says_what_it_rests_on() -> None:
+    def told(leg: Leg) -> tuple[str, int, str]:
+        finding = detection_finding(msgspec.structs.replace(EARLY, leg=leg), CREATED)
+        return finding["finding_info"]["analytic"]["type"], finding["confidence_id"], finding["unmapped"]["leg"]
+
+    assert told(Leg.LEARNING) == ("Rule", 1, "learning")
+    assert told(Leg.UNSUPERVISED) == ("Learning (ML/DL)", 3, "unsupervised")
+    assert told(Leg.TRAINED) == ("Learning (ML/DL)", 3, "trained")
 
 
 def test_a_capped_session_lowers_the_confidence() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from featurizer.calls import ApiCall
 from featurizer.degrees import DegreeSnapshot, EndpointDegrees, sum_snapshots
-from featurizer.features import ACCESS_BEHAVIOUR_V1, Occasion
+from featurizer.features import GATEWAY_V1, Occasion, matrix_of
 from featurizer.sessions import CloseReason, Outcome, SessionPolicy
 from scorer.alerts import AlertKind, AlertPolicy, Decision
 from scorer.judge import Judge
@@ -279,7 +279,7 @@ class TestAlerting:
 
     def test_the_model_is_the_judge(self) -> None:
         """With a real bundle: scores are the model's, and what it learned to be odd alerts."""
-        judge = Judge(make_bundle(), ACCESS_BEHAVIOUR_V1, minimum_edges=1)
+        judge = Judge(make_bundle(), minimum_edges=1)
         everybody = [
             record for at in range(300) for record in walk("abab" * 3, f"client {at}", first=12 * at, start=NOW + at)
         ]
@@ -290,7 +290,7 @@ class TestAlerting:
         scores = {own.vector.client: verdict.score for own, verdict in zip(batch.samples, batch.verdicts, strict=True)}
         assert scores["odd"] > 0.5 > scores["client 7"]
         assert {alert.client for alert in batch.alerts} == {"odd"}
-        expected = judge.bundle.score([own.vector.values for own in batch.samples])
+        expected = judge.bundle.score(matrix_of([own.vector for own in batch.samples], judge.schema))
         assert [verdict.score for verdict in batch.verdicts] == expected.tolist()
 
 
@@ -387,7 +387,7 @@ class TestPartitions:
         detector = make_detector(frozen=frozen)
         run(detector, walk("ababab", "bob"))
         batch = detector.finish([CALLS], CloseReason.END_OF_INPUT)
-        named = dict(zip(ACCESS_BEHAVIOUR_V1.names, batch.samples[0].vector.values, strict=True))
+        named = dict(zip(GATEWAY_V1.names, batch.samples[0].vector.values, strict=True))
         assert (named["max_source_share"], named["min_dest_share"]) == (40 / 500, 9 / 500)
         assert batch.samples[0].vector.total_edges == 500
         assert detector.degrees.snapshot().edges == 2  # the live ones are still counted

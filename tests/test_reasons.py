@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1, Group
+from featurizer.features import GATEWAY_V1, Group
 from scorer.reasons import Contribution, Direction, direction_of, stories
 from tests.alerting import LOWERING, MANY, PLAIN, RARE, UNKNOWN, change
 
@@ -73,4 +73,4 @@ def test_the_bounds_of_the_usual_range_are_usual(value: float | None, direction:
 
 
 def test_every_group_has_a_feature() -> None:
-    assert {feature.group for feature in ACCESS_BEHAVIOUR_V1.features} == set(Group)
+    assert {feature.group for feature in GATEWAY_V1.features} == set(Group)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from featurizer.session import SessionPolicy
-from stream.checkpoints import Restoration, Snapshot, StateTopics
+from stream.checkpoints import VERSION, Restoration, Snapshot, StateTopics
 from stream.errors import ExitCode, StateError
 from stream.records import TopicPartition
 from stream.resume import Log, resume
@@ -91,7 +91,7 @@ def test_a_report_says_why_a_worker_would_stop(log: Log, before: set[int], said:
     assert said in found.problem
     assert bool(found.problem) == bool(found.advice) == bool(said)
     assert (found.replay is None) == bool(said)
-    assert (found.version, found.checkpoint, found.sessions) == (1, 20, 0)
+    assert (found.version, found.checkpoint, found.sessions) == (VERSION, 20, 0)
 
 
 @pytest.mark.parametrize(

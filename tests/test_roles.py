@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from featurizer.degrees import DegreeSnapshot
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import GATEWAY_V1
 from scorer.alerts import AlertPolicy
 from stream.batches import Batch
 from stream.challenger import Challenger
@@ -83,7 +83,7 @@ def test_detecting_writes_alerts_vectors_and_dead_letters() -> None:
     batch = scored(stage)
     records = stage.encode(batch)
     assert [own.topic for own in records] == [TOPICS.anomalies, TOPICS.features, TOPICS.dead_letters, TOPICS.state]
-    assert repr(decode_features(records[1].value or b"", ACCESS_BEHAVIOUR_V1).vector) == repr(batch.samples[0].vector)
+    assert repr(decode_features(records[1].value or b"", GATEWAY_V1).vector) == repr(batch.samples[0].vector)
 
 
 def test_a_challenger_s_verdict_goes_with_the_vector_s() -> None:

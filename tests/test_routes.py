@@ -425,8 +425,79 @@ def test_the_caches_are_bounded() -> None:
     routes = RouteTemplates()
     for number in range(40_000):
         routes.endpoint("GET", f"/a{number}", 200)
-    assert routes._cached_endpoint.cache_info().currsize <= 32_768
-    size = routes._cached_endpoint.cache_info().currsize
+    assert routes._cached_target.cache_info().currsize <= 32_768
+    size = routes._cached_target.cache_info().currsize
     routes.endpoint("GET", "/" + "a" * 10_000, 200)
     routes.endpoint("GET", "/a", 200, "/" + "a" * 10_000)
-    assert routes._cached_endpoint.cache_info().currsize == size
+    assert routes._cached_target.cache_info().currsize == size
+
+
+class TestObjects:
+    """What a path has at its template's parameters is told by a checksum."""
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ("/orders/42", "/orders/42?page=2"),
+            ("/orders/42", "//orders/./42/"),
+            ("/orders/42", "/orders/%34%32"),
+            ("/a/7/b/8", "/a/7/b/8;x=1"),
+            ("/orders/42", "https://api.example/orders/42"),
+        ],
+    )
+    def test_other_spellings_are_the_same_object(self, one: str, other: str) -> None:
+        assert ROUTES.target("GET", one, 200) == ROUTES.target("GET", other, 200)
+        assert ROUTES.target("GET", one, 200).object_id is not None
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ("/orders/42", "/orders/43"),
+            ("/a/7/b/8", "/a/8/b/7"),
+            ("/files/report-2024.pdf", "/files/report-2025.pdf"),
+            (f"/{'a/' * 20}x", f"/{'a/' * 20}y"),
+        ],
+    )
+    def test_others_are_others(self, one: str, other: str) -> None:
+        first, second = ROUTES.target("GET", one, 200), ROUTES.target("GET", other, 200)
+        assert first.endpoint == second.endpoint
+        assert None is not first.object_id != second.object_id is not None
+
+    @pytest.mark.parametrize("path", ["/", "/orders", "*", "", "no path", "/v1/orders/all"])
+    def test_without_a_parameter_there_is_none(self, path: str) -> None:
+        assert ROUTES.target("GET", path, 200).object_id is None
+
+    def test_the_words_of_a_route_do_not_matter(self) -> None:
+        """The same id below two collections has one checksum: routes are told apart by the endpoint."""
+        assert ROUTES.target("GET", "/orders/42", 200).object_id == ROUTES.target("GET", "/invoices/42", 200).object_id
+
+    def test_a_path_that_no_route_answers_is_an_object_of_its_own(self) -> None:
+        found = [ROUTES.target("GET", path, 404) for path in ("/.env", "/.git/config", "/.env")]
+        assert [own.endpoint for own in found] == ["GET {unmatched}"] * 3
+        assert found[0] == found[2] != found[1]
+
+    @pytest.mark.parametrize(
+        ("path", "route", "same"),
+        [
+            ("/orders/42", "/orders/{id}", "/x/42"),
+            ("/orders/42", "GET /orders/:id", "/x/42"),
+            ("/orders/42", "/orders/<int:id>", "/x/42"),
+            ("/api/v1/orders/42", "/orders/{id}", "/x/42"),
+            ("/orders/new", "/orders/{word}", None),
+        ],
+    )
+    def test_a_gateway_s_own_route_says_where_its_parameters_are(self, path: str, route: str, same: str | None) -> None:
+        found = ROUTES.target("GET", path, 200, route).object_id
+        assert found is not None
+        assert same is None or found == ROUTES.target("GET", same, 200).object_id
+
+    @pytest.mark.parametrize(("path", "route"), [("/a", "/orders/{id}/lines"), ("", "/orders/{id}"), ("/a/b", "home")])
+    def test_a_route_that_does_not_fit_the_path_tells_no_object(self, path: str, route: str) -> None:
+        assert ROUTES.target("GET", path, 200, route).object_id is None
+
+    def test_a_parameter_that_takes_the_rest_is_one_object(self) -> None:
+        pinned = RouteTemplates(["/files/{path+}", "/users/{name}"])
+        found = [pinned.target("GET", path, 200) for path in ("/files/a/b", "/files/a/c", "/files/a", "/files/a/b")]
+        assert len({own.endpoint for own in found}) == 1
+        assert len({own.object_id for own in found}) == 3
+        assert pinned.target("GET", "/users/ann", 200).object_id != pinned.target("GET", "/users/bob", 200).object_id

@@ -1,6 +1,7 @@
 """The packed form of a session: nothing is lost in it, and what is not a form is refused."""
 
 import struct
+from array import array
 
 import pytest
 from hypothesis import given
@@ -8,9 +9,12 @@ from hypothesis import strategies as st
 
 from featurizer.degrees import NOT_A_NODE
 from featurizer.session import FORM, NEVER, Session, end_of, pack, timers_of, unpack
+from featurizer.tallies import MOST_ADDRESSES, MOST_ROUTES, TALLIES, UNANSWERED
+from tests.old_sessions import first_form
 
 times = st.integers(-(1 << 50), 1 << 50)
 counts = st.integers(0, (1 << 32) - 1)
+sums = st.integers(0, (1 << 64) - 1)
 
 
 @st.composite
@@ -23,13 +27,21 @@ def sessions(draw: st.DrawFn) -> Session:
     session.deadline, session.lingers = draw(st.just(NEVER) | times), draw(st.just(NEVER) | times)
     session.alerted_open, session.alerted_closed = draw(st.booleans()), draw(st.booleans())
     session.requests = draw(st.binary(max_size=16).map(lambda own: own[: len(own) // 8 * 8]))
-    session.edges = draw(st.dictionaries(counts, st.sampled_from([1, 2, 255, 256, 70_000]), max_size=40))
+    many = st.sampled_from([1, 2, 255, 256, 70_000])
+    session.edges = draw(st.dictionaries(counts, many, max_size=40))
+    session.tally = array("I", draw(st.lists(st.just(0) | many, min_size=TALLIES, max_size=TALLIES)))
+    session.pause_sum, session.pause_squares = draw(sums), draw(sums)
+    session.objects = draw(
+        st.dictionaries(st.integers(0, 65_534), st.integers(1, (1 << 128) - 1), max_size=MOST_ROUTES)
+    )
+    session.addresses = draw(st.binary(max_size=4 * MOST_ADDRESSES).map(lambda own: own[: len(own) // 4 * 4]))
     return session
 
 
 def fields(session: Session) -> dict[str, object]:
-    own = {name: getattr(session, name) for name in Session.__slots__ if name != "durable"}
-    return own | {"edges": list(session.edges.items())}  # their order counts
+    own = {name: getattr(session, name) for name in Session.__slots__ if name not in {"durable", "address"}}
+    # Their order counts.
+    return own | {"edges": list(session.edges.items()), "objects": list(session.objects.items())}
 
 
 @given(session=sessions())
@@ -57,4 +69,29 @@ def test_a_session_of_thirty_calls_takes_a_few_hundred_bytes() -> None:
     session = Session("client", 0, 0, 8)
     session.edges = dict.fromkeys(range(30), 1)
     session.requests = bytes(16 * 8)
-    assert len(pack(session)) == 88 + 128 + 150
+    session.objects = dict.fromkeys(range(5), 1)
+    session.addresses = bytes(4)
+    assert len(pack(session)) == 137 + 128 + 150 + 5 * 18 + 4
+
+
+def test_a_session_of_the_first_form_begins_to_count_where_it_is() -> None:
+    session = Session("client", 0, 0, 8)
+    session.edges, session.calls, session.last_node = {1: 2, 65_536: 1}, 4, 1
+    session.requests = bytes(16)
+    read = unpack("client", first_form(session))
+    session.tally[UNANSWERED] = 4
+    assert fields(read) == fields(session)
+    assert fields(unpack("client", pack(read))) == fields(session)
+
+
+def test_a_cut_session_of_the_first_form_is_refused() -> None:
+    session = Session("client", 0, 0, 8)
+    session.edges = {1: 2}
+    with pytest.raises(ValueError, match="92 bytes is cut: it should have 93"):
+        unpack("client", first_form(session)[:-1])
+
+
+def test_squares_of_pauses_that_would_not_fit_stay_at_the_greatest_number() -> None:
+    session = Session("client", 0, 0, 8)
+    session.pause_squares = 1 << 70
+    assert unpack("client", pack(session)).pause_squares == (1 << 64) - 1

@@ -248,7 +248,10 @@ def recount(watched: Watched) -> DegreeSnapshot:
     edges = [edge for session in watched.sessions for edge in watched.names(tuple(session.edges))]
     source, destination = Counter(edge[0] for edge in edges), Counter(edge[1] for edge in edges)
     endpoints = {name: EndpointDegrees(source[name], destination[name]) for name in source.keys() | destination.keys()}
-    return DegreeSnapshot(len(edges), endpoints)
+    transitions: dict[str, dict[str, int]] = {}
+    for (leaving, entering), sessions in Counter(edges).items():
+        transitions.setdefault(leaving, {})[entering] = sessions
+    return DegreeSnapshot(len(edges), endpoints, transitions)
 
 
 @settings(deadline=None)
@@ -293,6 +296,38 @@ def test_the_worker_s_sum_is_the_sum_of_its_partitions(streams: list[list[Step]]
     left = partitions.pop(gone % len(partitions))
     left.table.detach()
     assert overall.snapshot() == sum_snapshots(own.table.snapshot() for own in partitions)
+
+
+@settings(deadline=None)
+@given(before=st.none() | steps(max_size=25), after=st.none() | steps(max_size=25))
+def test_counts_that_replace_others_are_all_there_is(before: list[Step] | None, after: list[Step] | None) -> None:
+    overall = GlobalDegrees()
+    tables = []
+    for stream in (before, after):
+        watched = Watched(SessionPolicy(gap=10, quiet=4))
+        for step in stream or ():
+            watched.step(step)
+        tables.append(None if stream is None else watched.table.snapshot())
+    for table in tables:
+        overall.replace("calls-1", table)
+        assert overall.snapshot() == (table or DegreeSnapshot(0, {}))
+        found = overall.snapshot().transitions
+        assert {name: overall.leaving[at] for name, at in overall.ids.items() if overall.leaving[at]} == {
+            source: sum(following.values()) for source, following in found.items()
+        }
+
+
+def test_beyond_the_cap_an_edge_counts_for_the_degrees_only() -> None:
+    table = DegreeTable(GlobalDegrees(), 10, max_transitions=2)
+    a, b = table.number("GET /a"), table.number("GET /b")
+    for source, destination in ((a, b), (b, a), (a, a), (a, b)):
+        table.add(source, destination)
+    assert table.snapshot().transitions == {"GET /a": {"GET /b": 2}, "GET /b": {"GET /a": 1}}
+    assert (table.edges, table.uncounted, table.overall.leaving) == (4, 1, [2, 1])
+    table.retract([a << 16 | a])
+    assert (table.edges, table.uncounted) == (3, 2), "what was not counted is not taken back"
+    table.retract([a << 16 | b, a << 16 | b, b << 16 | a])
+    assert table.snapshot() == DegreeSnapshot(0, {})
 
 
 def test_a_table_numbers_as_many_endpoints_as_an_edge_can_hold() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurizer.degrees import OVERFLOW_ENDPOINT, DegreeTable, GlobalDegrees, sum_snapshots
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import GATEWAY_V1
 from featurizer.session import Session, SessionPolicy
 from scorer.alerts import AlertPolicy
 from stream.batches import Sample
@@ -27,9 +27,7 @@ def place(client: str, partitions: int) -> TopicPartition:
 
 
 def sessionizer(partitions: int) -> Sessionizer:
-    own = Sessionizer(
-        {"calls": None}, sessions=POLICY, alerts=AlertPolicy(), schema=ACCESS_BEHAVIOUR_V1, max_endpoints=1000
-    )
+    own = Sessionizer({"calls": None}, sessions=POLICY, alerts=AlertPolicy(), schema=GATEWAY_V1, max_endpoints=1000)
     for number in range(partitions):
         own.assign(TopicPartition("calls", number))
     return own
@@ -55,8 +53,15 @@ def ended(own: Sessionizer) -> list[Sample]:
 
 def described(samples: Sequence[Sample]) -> list[tuple[object, ...]]:
     return sorted(
-        (own.vector.client, own.vector.start, own.vector.end, own.vector.calls, *shape(own)) for own in samples
+        (own.vector.client, own.vector.start, own.vector.end, own.vector.calls, *shape(own), *measured(own))
+        for own in samples
     )
+
+
+def measured(sample: Sample) -> list[str]:
+    """Return the features that depend on no other session; NaN by its name, as it equals nothing."""
+    named = zip(GATEWAY_V1.features, sample.vector.values, strict=True)
+    return [f"{own.name} {value}" for own, value in named if not own.of_traffic]
 
 
 def shape(sample: Sample) -> list[tuple[str, str, int]]:
@@ -148,12 +153,24 @@ def test_beyond_the_cap_edges_become_one() -> None:
     session = Session("ann", NOW, 0, 8)
     session.edges = {a << 16 | b: 2, a << 16 | c: 3, b << 16 | a: 1}
     session.last_node = c
+    session.objects = {a: 0b1, b: 0b110, c: 0b1100}
 
     renumber(session, before, after)
 
     assert after.names == ["GET /a", OVERFLOW_ENDPOINT]
     assert session.edges == {0 << 16 | 1: 5, 1 << 16 | 0: 1}
     assert session.last_node == 1
+    assert session.objects == {0: 0b1, 1: 0b1110}
+
+
+def test_objects_of_a_method_that_is_left_out_since_are_forgotten() -> None:
+    before = DegreeTable(GlobalDegrees(), 10)
+    session = Session("ann", NOW, 0, 8)
+    session.objects = {before.number("HEAD /a/{id}"): 0b1, before.number("GET /a/{id}"): 0b1}
+
+    renumber(session, before, DegreeTable(GlobalDegrees(), 10, ["HEAD"]))
+
+    assert session.objects == {0: 0b1}
 
 
 def test_records_of_clients_that_go_elsewhere_now_are_counted() -> None:

@@ -7,6 +7,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from scorer.alerts import AlertKind, Severity
+from scorer.verdicts import Leg
 from stream.dead_letters import Reason
 from stream.metrics import Metric
 from stream.telemetry import METRICS, Telemetry, process_registry
@@ -56,17 +57,19 @@ def test_series_with_known_labels_exist_before_anything_happens(telemetry: Telem
         assert samples[f"gatewatch_dead_letters_total[('reason', '{reason}')]"] == 0
     for kind in AlertKind:
         for severity in Severity:
-            assert samples[f"gatewatch_alerts_total[('kind', '{kind}'), ('severity', '{severity}')]"] == 0
+            for leg in Leg:
+                labels = f"[('kind', '{kind}'), ('leg', '{leg}'), ('severity', '{severity}')]"
+                assert samples[f"gatewatch_alerts_total{labels}"] == 0
     assert not [name for name in samples if name.startswith("gatewatch_calls_total")]
 
 
 def test_enum_members_are_label_values_as_they_are(telemetry: Telemetry) -> None:
-    telemetry.alerts.labels(kind=AlertKind.EARLY, severity=Severity.HIGH).inc()
+    telemetry.alerts.labels(kind=AlertKind.EARLY, severity=Severity.HIGH, leg=Leg.TRAINED).inc()
     telemetry.dead_letters.labels(Reason.LATE_CALL).inc(3)
     telemetry.calls.labels(format="combined").inc(5)
     samples = exposed(telemetry)
 
-    assert samples["gatewatch_alerts_total[('kind', 'early'), ('severity', 'high')]"] == 1
+    assert samples["gatewatch_alerts_total[('kind', 'early'), ('leg', 'trained'), ('severity', 'high')]"] == 1
     assert samples["gatewatch_dead_letters_total[('reason', 'late_call')]"] == 3
     assert samples["gatewatch_calls_total[('format', 'combined')]"] == 5
 

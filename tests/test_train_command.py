@@ -14,7 +14,7 @@ import pytest
 
 import stream.train
 import stream.unlabelled
-from featurizer.features import ACCESS_BEHAVIOUR_V1, matrix_of
+from featurizer.features import GATEWAY_V1, matrix_of
 from scorer.access_behaviour import Rows, read_table
 from scorer.attacks import Kind
 from scorer.bundle import ModelBundle
@@ -35,7 +35,7 @@ from tests.made_up_report import made_up_report
 from tests.pictures import assert_picture
 from tests.simulated_logs import as_flags, simulated_log
 
-SCHEMA = ACCESS_BEHAVIOUR_V1
+SCHEMA = GATEWAY_V1
 LIMITS = {"sessions.gap_s": 60.0, "sessions.quiet_s": 3.0, "sessions.lateness_s": 1.0}
 FEW = 90
 """Woven attacks that suffice here."""

@@ -47,7 +47,7 @@ def worker() -> Worker:
     table = DegreeTable(degrees, max_endpoints=100)
     for source, destination in [*pairwise(SESSION), *pairwise(["GET /a", "GET /b", "GET /a"])] * 40:
         table.add(table.number(source), table.number(destination))
-    return Worker(Judge(make_bundle(), ACCESS_BEHAVIOUR_V1), degrees)
+    return Worker(Judge(make_bundle()), degrees)
 
 
 def post(worker: Worker | None, **body: Any) -> tuple[int, dict[str, Any]]:

@@ -82,14 +82,16 @@ class TestCalls:
         assert decode_call(encode_call(call)) == call
 
     def test_the_wire_form_is_an_array_in_the_order_of_the_fields(self) -> None:
-        call = ApiCall(NOW, "user:ann", "GET /orders/{id}", 200, 12.5, "r1")
-        assert encode_call(call) == b'[1700000000000,"user:ann","GET /orders/{id}",200,12.5,"r1"]'
+        call = ApiCall(NOW, "user:ann", "GET /orders/{id}", 200, 12.5, "r1", "user", "192.0.2.1", 7)
+        assert encode_call(call) == (
+            b'[1700000000000,"user:ann","GET /orders/{id}",200,12.5,"r1","user","192.0.2.1",7]'
+        )
 
     def test_fields_with_a_default_may_be_left_out(self) -> None:
         assert decode_call(b'[1,"ann","GET /"]') == ApiCall(1, "ann", "GET /")
 
     def test_fields_that_later_versions_add_are_passed_over(self) -> None:
-        assert decode_call(b'[1,"ann","GET /",200,null,null,"new"]') == ApiCall(1, "ann", "GET /", 200)
+        assert decode_call(b'[1,"ann","GET /",200,null,null,"",null,null,"new"]') == ApiCall(1, "ann", "GET /", 200)
 
     @pytest.mark.parametrize(
         ("data", "place"),

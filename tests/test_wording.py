@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1, SHARE_OF_EDGES, Feature
+from featurizer.features import GATEWAY_V1, SHARE_OF_EDGES, Feature
 from scorer.counterfactual import Counterfactual
 from scorer.reasons import Contribution, Direction, direction_of
 from scorer.wording import WORDS, number, sentence_of
 from tests.alerting import PLAIN, RARE, UNKNOWN, change
 
-FEATURES = {feature.name: feature for feature in ACCESS_BEHAVIOUR_V1.features}
+FEATURES = {feature.name: feature for feature in GATEWAY_V1.features}
 
 
 def item_of(feature: Feature, value: float | None, low: float, high: float) -> Contribution:

@@ -1,6 +1,6 @@
 """The steps of a recipe one after the other, as the stages of ``gatewatch train`` take them."""
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import GATEWAY_V1
 from scorer.access_behaviour import read_table
 from scorer.call_evaluation import CallReport, evaluate_calls
 from scorer.call_fits import chosen_thresholds, fit_rows
@@ -15,7 +15,7 @@ from stream.stages import library_versions
 from stream.train import table_data
 
 SOURCE = DataSource(name="made up", sha256="0" * 64, licence="Apache-2.0", url="", description="Made-up sessions.")
-_SCHEMA = ACCESS_BEHAVIOUR_V1
+_SCHEMA = GATEWAY_V1
 
 
 def table_model(seed: int = 0) -> Trained:

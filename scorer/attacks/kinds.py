@@ -11,12 +11,14 @@ from enum import StrEnum
 import numpy as np
 
 from featurizer.calls import UNMATCHED_ROUTE
+from scorer.attacks.manners import Manner
 from scorer.attacks.observed import Observed
 from scorer.attacks.plans import Plan, plan_of, some
 from scorer.attacks.roles import Roles
 
 UNMATCHED = tuple(f"{method} {UNMATCHED_ROUTE}" for method in ("GET", "POST"))
-"""What calls to routes that do not exist become: the only endpoints that woven attacks may add to the observed ones."""
+"""What calls to routes that do not exist become. Woven attacks add no other endpoints to the observed ones, but for
+those of the same route and other methods, when what they ask for is not found."""
 
 
 class Kind(StrEnum):
@@ -50,6 +52,7 @@ class Rule:
         able: whether the API has the endpoints it needs.
         lacks: what the API lacks otherwise, in words.
         plan: draws the plan of one attack.
+        manner: how it is answered, and what it asks for.
         always_spliced: it has a benign beginning by nature.
         slow: it pauses as the slowest benign clients do, whatever its intensity.
     """
@@ -57,6 +60,7 @@ class Rule:
     able: Callable[[Roles], bool]
     lacks: str
     plan: Callable[[Roles, Observed, np.random.Generator], Plan]
+    manner: Manner
     always_spliced: bool = False
     slow: bool = False
 
@@ -132,30 +136,61 @@ def _mass_export(roles: Roles, _: Observed, rng: np.random.Generator) -> Plan:
 
 
 RULES: Mapping[Kind, Rule] = {
-    Kind.ID_WALK: Rule(lambda roles: bool(roles.objects), "no GET route with a parameter answered below 400", _id_walk),
+    Kind.ID_WALK: Rule(
+        lambda roles: bool(roles.objects),
+        "no GET route with a parameter answered below 400",
+        _id_walk,
+        Manner(refused=(0.0, 0.9), refusals=(401, 403, 404), fresh=(0.5, 1.0)),
+    ),
     Kind.CREDENTIAL_STUFFING: Rule(
         lambda roles: bool(roles.sign_ins),
         "no POST route without parameters answered 401, or began sessions and answered another 4xx",
         _credential_stuffing,
+        Manner(refused=(0.6, 1.0), refusals=(400, 401, 403, 422, 429), fresh=(0.0, 1.0)),
     ),
-    Kind.SCANNING: Rule(lambda roles: bool(roles.every), "no call has a route", _scanning),
+    Kind.SCANNING: Rule(
+        lambda roles: bool(roles.every),
+        "no call has a route",
+        _scanning,
+        Manner(refused=(0.1, 0.9), refusals=(400, 401, 403, 404, 405), fresh=(0.4, 1.0)),
+    ),
     Kind.HARVESTING: Rule(
         lambda roles: bool(roles.lists) and bool(roles.objects),
         "there are no GET routes both of lists and of objects",
         _harvesting,
+        Manner(refused=(0.0, 0.2), refusals=(403, 404, 429), fresh=(0.3, 1.0)),
     ),
     Kind.LOGIC_PROBING: Rule(
-        lambda roles: bool(roles.flows), "no session calls two different routes that write", _logic_probing
+        lambda roles: bool(roles.flows),
+        "no session calls two different routes that write",
+        _logic_probing,
+        Manner(refused=(0.1, 0.9), refusals=(400, 403, 409, 422), fresh=(0.0, 0.5)),
     ),
     Kind.TAKEOVER: Rule(
-        lambda roles: len(roles.sensitive) > 1, "there are no two routes that write", _takeover, always_spliced=True
+        lambda roles: len(roles.sensitive) > 1,
+        "there are no two routes that write",
+        _takeover,
+        Manner(refused=(0.0, 0.5), refusals=(400, 401, 403, 422), fresh=(0.0, 0.5)),
+        always_spliced=True,
     ),
     Kind.SLOW_RECON: Rule(
-        lambda roles: len(roles.every) >= 6, "there are fewer than six routes to look at", _slow_recon, slow=True
+        lambda roles: len(roles.every) >= 6,
+        "there are fewer than six routes to look at",
+        _slow_recon,
+        Manner(refused=(0.0, 0.7), refusals=(400, 401, 403, 404, 405), fresh=(0.2, 1.0)),
+        slow=True,
     ),
     Kind.PRIVILEGE_PROBING: Rule(
-        lambda roles: bool(roles.guarded), "no route answered 401 or 403, sign-ins aside", _privilege_probing
+        lambda roles: bool(roles.guarded),
+        "no route answered 401 or 403, sign-ins aside",
+        _privilege_probing,
+        Manner(refused=(0.3, 1.0), refusals=(401, 403, 404), fresh=(0.0, 1.0)),
     ),
-    Kind.MASS_EXPORT: Rule(lambda roles: bool(roles.exports), "no GET route answered below 400", _mass_export),
+    Kind.MASS_EXPORT: Rule(
+        lambda roles: bool(roles.exports),
+        "no GET route answered below 400",
+        _mass_export,
+        Manner(refused=(0.0, 0.2), refusals=(403, 429, 503), fresh=(0.0, 1.0)),
+    ),
 }
 """Every kind that can be woven."""

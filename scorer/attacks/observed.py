@@ -1,8 +1,9 @@
-"""What benign calls show: sessions, how many use each endpoint, what follows what, and the pauses between calls."""
+"""What benign calls show: sessions, who uses which endpoint, how it answers, what follows what, pauses, objects."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +22,8 @@ class Observed:
         following: how often each endpoint was called next, by the endpoint before it; what is never followed is absent.
         gap_ms: silence that ends a session, milliseconds.
         pauses: milliseconds between consecutive calls of a session, ascending, shape (n,); a gap when there is none.
+        answers: the status of every call to an endpoint, by endpoint.
+        objects: different objects asked for, by endpoint; one whose calls name none is absent.
     """
 
     sessions: Sequence[Sequence[ApiCall]]
@@ -28,6 +31,13 @@ class Observed:
     following: Mapping[str, Mapping[str, int]]
     gap_ms: int
     pauses: NDArray[np.int64]
+    answers: Mapping[str, Sequence[int]]
+    objects: Mapping[str, Sequence[int]]
+
+    @cached_property
+    def statuses(self) -> bool:
+        """Whether the calls have statuses."""
+        return any(any(answers) for answers in self.answers.values())
 
     @property
     def end(self) -> int:
@@ -50,13 +60,27 @@ def observe(calls: Iterable[ApiCall], gap_ms: int) -> Observed:
         raise ValueError("there is no session in the calls")
     users: Counter[str] = Counter()
     following: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    answers: defaultdict[str, list[int]] = defaultdict(list)
+    objects: defaultdict[str, dict[int, None]] = defaultdict(dict)
     pauses = []
     for session in sessions:
         users.update({call.endpoint for call in session})
+        for call in session:
+            answers[call.endpoint].append(call.status)
+            if call.object_id is not None:
+                objects[call.endpoint][call.object_id] = None
         for call, after in pairwise(session):
             following[call.endpoint][after.endpoint] += 1
             pauses.append(after.time - call.time)
-    return Observed(sessions, users, following, gap_ms, np.sort(np.array(pauses or [gap_ms], dtype=np.int64)))
+    return Observed(
+        sessions,
+        users,
+        following,
+        gap_ms,
+        np.sort(np.array(pauses or [gap_ms], dtype=np.int64)),
+        answers,
+        {endpoint: list(own) for endpoint, own in objects.items()},
+    )
 
 
 def _sessions(calls: Iterable[ApiCall], gap_ms: int) -> list[list[ApiCall]]:

@@ -61,7 +61,8 @@ class Roles:
 
 def roles_of(observed: Observed) -> Roles:
     """Return the roles of the endpoints that were observed."""
-    answers, durations = _answers(observed)
+    answers = {endpoint: Counter(statuses) for endpoint, statuses in observed.answers.items()}
+    durations = _durations(observed)
     known = sorted(endpoint for endpoint in observed.users if _route(endpoint).startswith("/"))
     readable = [
         endpoint
@@ -92,15 +93,13 @@ def roles_of(observed: Observed) -> Roles:
     )
 
 
-def _answers(observed: Observed) -> tuple[dict[str, Counter[int]], dict[str, list[float]]]:
-    answers: defaultdict[str, Counter[int]] = defaultdict(Counter)
+def _durations(observed: Observed) -> dict[str, list[float]]:
     durations: defaultdict[str, list[float]] = defaultdict(list)
     for session in observed.sessions:
         for call in session:
-            answers[call.endpoint][call.status] += 1
             if call.duration_ms is not None:
                 durations[call.endpoint].append(call.duration_ms)
-    return answers, durations
+    return durations
 
 
 def _method(endpoint: str) -> str:

@@ -9,9 +9,11 @@ from enum import StrEnum
 
 import msgspec
 import numpy as np
+from msgspec import structs
 
 from featurizer.calls import ApiCall
 from scorer.attacks.kinds import RULES, Kind, missing
+from scorer.attacks.manners import Addresses, Conduct, Manner
 from scorer.attacks.observed import Observed
 from scorer.attacks.plans import walk
 from scorer.attacks.roles import Roles, roles_of
@@ -83,7 +85,8 @@ def weave(calls: Sequence[ApiCall], observed: Observed, *, attacks: int, seed: i
 
     A whole attack is a session of a new client. A spliced one is a copy of a benign session, under a client of its own,
     with the hostile calls in place of its rest or before it. The benign calls stay as they are, so the benign side of
-    the training data is the user's own and complete. Woven calls have no status, duration or request id.
+    the training data is the user's own and complete. Woven calls have statuses, objects and addresses where benign ones
+    have (``manners``), and no duration or request id.
 
     Args:
         calls: calls taken to be benign, in log order.
@@ -131,9 +134,9 @@ class _Loom:
         rule, force = RULES[kind], FORCES[intensity]
         length = round(np.exp(rng.uniform(np.log(force.fewest), np.log(force.most))))
         endpoints = walk(rule.plan(self._roles, self._observed, rng), length, self._observed, rng)
-        endpoints = self._covered(endpoints, force.cover, rng)
+        steps = self._covered(endpoints, force.cover, rng)
         pool, haste = (self._slow, 1.0) if rule.slow else (self._observed.pauses, force.haste)
-        pauses = np.clip(rng.choice(pool, len(endpoints)) / haste, 1, self._longest).astype(np.int64)
+        pauses = np.clip(rng.choice(pool, len(steps)) / haste, 1, self._longest).astype(np.int64)
         before: Sequence[ApiCall] = ()
         after: Sequence[ApiCall] = ()
         if self._hosts and (rule.always_spliced or rng.random() < _SPLICED_SHARE):
@@ -142,15 +145,47 @@ class _Loom:
             before = host[:cut]
             if not rule.always_spliced and rng.random() < _RESUMED_SHARE:
                 after = host[cut:]
-            start = before[-1].time + int(pauses[0])
+            like, start = before[-1], before[-1].time + int(pauses[0])
         else:
-            start = self._pick(self._observed.sessions, int(pauses.sum()), rng)[0].time
-        times = np.minimum(start + np.concatenate(([0], np.cumsum(pauses[1:]))), self._end)
-        hostile = [ApiCall(int(time), client, endpoint) for time, endpoint in zip(times, endpoints, strict=True)]
+            like = self._pick(self._observed.sessions, int(pauses.sum()), rng)[0]
+            start = like.time
+        like, by_address = structs.replace(like, client=client), like.address == like.client
+        if by_address:  # then the new client is one, too
+            like = structs.replace(like, address=client)
+        times = np.minimum(start + np.concatenate(([0], np.cumsum(pauses[1:]))), self._end).tolist()
+        hostile = self._hostile(rule.manner, steps, times, like, rng, within=bool(before))
         label = AttackLabel(client, kind.value, hostile[0].time, hostile[-1].time)
         delay = hostile[-1].time + int(pauses[-1]) - after[0].time if after else 0
-        rest = [ApiCall(min(call.time + delay, self._end), client, call.endpoint) for call in after]
-        return [*(ApiCall(call.time, client, call.endpoint) for call in before), *hostile, *rest], label
+
+        def again(call: ApiCall, time: int) -> ApiCall:
+            address = client if by_address and call.address is not None else call.address
+            return structs.replace(call, time=time, client=client, address=address, duration_ms=None, request_id=None)
+
+        rest = [again(call, min(call.time + delay, self._end)) for call in after]
+        return [*(again(call, call.time) for call in before), *hostile, *rest], label
+
+    def _hostile(  # noqa: PLR0913 -- the parts of an attack
+        self,
+        manner: Manner,
+        steps: Sequence[tuple[str, ApiCall | None]],
+        times: Sequence[int],
+        like: ApiCall,
+        rng: np.random.Generator,
+        *,
+        within: bool,
+    ) -> list[ApiCall]:
+        """Return the calls of the hostile part, benign ones among them as they were but for who makes them and when."""
+        conduct = Conduct(manner, self._observed, rng, misses_keep_route=self._roles.misses_keep_route)
+        addresses = Addresses(like, rng, within=within)
+        made = []
+        for (endpoint, benign), time in zip(steps, times, strict=True):
+            address = addresses.next()
+            if benign is None:
+                made.append(conduct.call(time, like, endpoint, address))
+            else:
+                who = {"client": like.client, "identity": like.identity, "address": address}
+                made.append(structs.replace(benign, time=time, duration_ms=None, request_id=None, **who))
+        return made
 
     def _pick(
         self, sessions: Sequence[Sequence[ApiCall]], duration: int, rng: np.random.Generator
@@ -159,16 +194,19 @@ class _Loom:
         fitting = bisect_right(sessions, self._end - duration, key=lambda session: session[-1].time)
         return sessions[int(rng.integers(max(1, fitting)))]
 
-    def _covered(self, endpoints: Sequence[str], cover: float, rng: np.random.Generator) -> list[str]:
+    def _covered(
+        self, endpoints: Sequence[str], cover: float, rng: np.random.Generator
+    ) -> list[tuple[str, ApiCall | None]]:
         """Return the endpoints with calls of a benign session among them, the first and the last one hostile."""
         benign = self._observed.sessions[int(rng.integers(len(self._observed.sessions)))]
         at = int(rng.integers(len(benign)))
-        mixed = [endpoints[0]]
+        mixed: list[tuple[str, ApiCall | None]] = [(endpoints[0], None)]
         for endpoint in endpoints[1:]:
             while rng.random() < cover:
-                mixed.append(benign[at % len(benign)].endpoint)
+                call = benign[at % len(benign)]
+                mixed.append((call.endpoint, call))
                 at += 1
-            mixed.append(endpoint)
+            mixed.append((endpoint, None))
         return mixed
 
 

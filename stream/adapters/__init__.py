@@ -1,6 +1,7 @@
 """Adapters: one for each gateway log format, from a record's bytes to calls.
 
-Query strings, bodies and headers end here: a call holds time, client, endpoint, status, duration and request id.
+Query strings, bodies and headers end here: a call holds time, client, endpoint, status, duration, request id, address,
+and of the ids in its path a checksum.
 """
 
 from collections.abc import Mapping

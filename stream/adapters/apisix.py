@@ -34,7 +34,7 @@ import msgspec
 from featurizer.calls import ApiCall
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
-from stream.adapters.fields import checked_path, checked_time, client_of, request_id_of
+from stream.adapters.fields import address_of, checked_path, checked_time, client_of, request_id_of
 from stream.adapters.json_elements import json_reader, split_objects
 from stream.adapters.values import duration_of, status_number, whole_milliseconds
 
@@ -68,24 +68,25 @@ class _Entry(msgspec.Struct, gc=False):
 
 
 def _bind(routes: RouteTemplates) -> Decode:
-    endpoint = routes.endpoint
+    target = routes.target
 
     def call_of(entry: _Entry) -> ApiCall:
         request = entry.request
         status = status_number(entry.response.status) if entry.response is not None else 0
         consumer = entry.consumer
+        user = None if consumer is None else consumer.username or consumer.consumer_name
+        client, identity = client_of(user, entry.client_ip, status, "client_ip")
+        endpoint, object_id = target(request.method, checked_path(request.uri, "request.uri"), status)
         return ApiCall(
             checked_time(whole_milliseconds(entry.start_time), "start_time"),
-            client_of(
-                None if consumer is None else consumer.username or consumer.consumer_name,
-                entry.client_ip,
-                status,
-                "client_ip",
-            ),
-            endpoint(request.method, checked_path(request.uri, "request.uri"), status),
+            client,
+            endpoint,
             status,
             duration_of(entry.latency, "latency"),
             request_id_of(entry.request_id),
+            identity,
+            address_of(entry.client_ip),
+            object_id,
         )
 
     return record_decoder(APISIX.name, json_reader(_Entry, call_of), split_objects)

@@ -38,6 +38,7 @@ from featurizer.calls import UNMATCHED_ROUTE, ApiCall
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
 from stream.adapters.fields import (
+    address_of,
     checked_path,
     checked_time,
     client_of,
@@ -78,7 +79,7 @@ class _Line(msgspec.Struct, rename="camel", gc=False):
 
 
 def _bind(routes: RouteTemplates) -> Decode:
-    endpoint = routes.endpoint
+    target = routes.target
 
     def call_of(line: _Line) -> ApiCall:
         status = line.status
@@ -87,13 +88,18 @@ def _bind(routes: RouteTemplates) -> Decode:
         elif not 0 <= status <= 999:
             raise invalid("status", "not a number from 0 to 999")
         template, path = _route(line)
+        client, identity = client_of(_user(line), line.ip, status, "ip")
+        endpoint, object_id = target(_method(line), checked_path(path, "path"), status, template)
         return ApiCall(
             _time(line),
-            client_of(_user(line), line.ip, status, "ip"),
-            endpoint(_method(line), checked_path(path, "path"), status, template),
+            client,
+            endpoint,
             status,
             _duration(line.response_latency),
             request_id_of(line.request_id),
+            identity,
+            address_of(line.ip),
+            object_id,
         )
 
     return record_decoder(AWS_APIGATEWAY.name, json_reader(_Line, call_of), split_objects)
@@ -136,7 +142,7 @@ def _route(line: _Line) -> tuple[str | None, str]:
             raise missing("resourcePath (or routeKey, path)")
     no_path = path is None or path in _NOTHING
     if template is not None and template not in _NO_TEMPLATE and (no_path or _CATCH_ALL not in template):
-        return template, ""
+        return template, "" if path is None or no_path else path
     if path is None or no_path:
         return UNMATCHED_ROUTE, ""
     if line.stage and path.startswith(f"/{line.stage}"):

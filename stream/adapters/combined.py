@@ -21,7 +21,15 @@ import re
 from featurizer.calls import ApiCall
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
-from stream.adapters.fields import checked_path, checked_time, client_of, invalid, split_request, status_of
+from stream.adapters.fields import (
+    address_of,
+    checked_path,
+    checked_time,
+    client_of,
+    invalid,
+    split_request,
+    status_of,
+)
 from stream.adapters.times import clf_time, seconds_time
 from stream.dead_letters import Reason, Rejected
 
@@ -38,7 +46,7 @@ _NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 
 
 def _bind(routes: RouteTemplates) -> Decode:
-    endpoint = routes.endpoint
+    target = routes.target
 
     def read_one(value: bytes) -> ApiCall:
         try:
@@ -64,13 +72,18 @@ def _bind(routes: RouteTemplates) -> Decode:
         if line[-1] != '"':
             duration, late = _duration(line[head.end() :])
             time -= late
-        method, target = split_request(request)
+        method, path = split_request(request)
+        client, identity = client_of(user, address, status, "address")
+        endpoint, object_id = target(method, checked_path(path, "path"), status)
         return ApiCall(
             checked_time(time, "time"),
-            client_of(user, address, status, "address"),
-            endpoint(method, checked_path(target, "path"), status),
+            client,
+            endpoint,
             status,
             duration,
+            identity=identity,
+            address=address_of(address),
+            object_id=object_id,
         )
 
     return record_decoder(COMBINED.name, read_one, split_lines)

@@ -38,13 +38,21 @@ What to know:
 
 import msgspec
 
-from featurizer.calls import ApiCall
+from featurizer.calls import ApiCall, Identity
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
-from stream.adapters.fields import checked_client, checked_path, checked_time, invalid, missing, request_id_of
+from stream.adapters.fields import (
+    address_of,
+    checked_client,
+    checked_path,
+    checked_time,
+    invalid,
+    missing,
+    request_id_of,
+)
 from stream.adapters.json_elements import json_reader, split_objects
 from stream.adapters.times import rfc3339_time
-from stream.adapters.values import Number, address_of, duration_of, status_number
+from stream.adapters.values import Number, duration_of, host_of, status_number
 
 _NAMES = {"gateway_path": "x-envoy-origin-path", "gateway_request_id": "x-request-id"}
 _Text = str | None
@@ -65,17 +73,23 @@ class _Line(msgspec.Struct, gc=False, rename=_NAMES):
 
 
 def _bind(routes: RouteTemplates) -> Decode:
-    endpoint = routes.endpoint
+    target = routes.target
 
     def call_of(line: _Line) -> ApiCall:
         status = status_number(line.response_code)
+        address = host_of(line.downstream_remote_address)
+        path = checked_path(line.path or line.gateway_path or "", "path")
+        endpoint, object_id = target(line.method or "", path, status)
         return ApiCall(
             _time(line.start_time),
-            checked_client(address_of(line.downstream_remote_address), "downstream_remote_address"),
-            endpoint(line.method or "", checked_path(line.path or line.gateway_path or "", "path"), status),
+            checked_client(address, "downstream_remote_address"),
+            endpoint,
             status,
             duration_of(line.duration, "duration"),
             request_id_of(line.request_id or line.gateway_request_id),
+            Identity.ADDRESS,
+            address_of(address),
+            object_id,
         )
 
     return record_decoder(ENVOY.name, json_reader(_Line, call_of), split_objects)

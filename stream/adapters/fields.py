@@ -6,6 +6,7 @@ Rejects stop a worker when they are too many, and no client may be able to bring
 
 from functools import lru_cache
 
+from featurizer.calls import Identity
 from stream.adapters.times import EARLIEST, LATEST
 from stream.dead_letters import Reason, Rejected
 
@@ -46,8 +47,8 @@ def checked_client(client: str, field: str) -> str:
     return client
 
 
-def client_of(user: str | None, address: str | None, status: int, field: str) -> str:
-    """Return who called: the authenticated user, else the address.
+def client_of(user: str | None, address: str | None, status: int, field: str) -> tuple[str, Identity]:
+    """Return who called, and what that is: the authenticated user, else the address.
 
     A user whom the server refused (401) is only what somebody claimed to be, and so is a name of absurd length.
 
@@ -55,8 +56,13 @@ def client_of(user: str | None, address: str | None, status: int, field: str) ->
         Rejected: neither is there.
     """
     if user and user != "-" and status != 401 and len(user) <= LONGEST_CLIENT and not user.isspace():
-        return user
-    return checked_client(address or "", field)
+        return user, Identity.USER
+    return checked_client(address or "", field), Identity.ADDRESS
+
+
+def address_of(text: str | None) -> str | None:
+    """Return the address that a call came from, None when there is none or it is too long to be one."""
+    return None if text is None or text in _NOBODY or len(text) > LONGEST_CLIENT else text
 
 
 def checked_path(path: str, field: str) -> str:

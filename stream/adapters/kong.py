@@ -34,7 +34,7 @@ import msgspec
 from featurizer.calls import ApiCall
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
-from stream.adapters.fields import checked_path, checked_time, client_of, missing, request_id_of
+from stream.adapters.fields import address_of, checked_path, checked_time, client_of, missing, request_id_of
 from stream.adapters.json_elements import json_reader, split_objects
 from stream.adapters.values import duration_of, status_number, whole_milliseconds
 
@@ -88,7 +88,7 @@ _STREAM = _Request("", "")
 
 
 def _bind(routes: RouteTemplates) -> Decode:
-    endpoint = routes.endpoint
+    target = routes.target
 
     def call_of(entry: _Entry) -> ApiCall:
         request = entry.request
@@ -97,13 +97,18 @@ def _bind(routes: RouteTemplates) -> Decode:
                 raise missing("request")
             request = _STREAM
         status = status_number(entry.response.status) if entry.response is not None else 0
+        client, identity = client_of(_user(entry), entry.client_ip, status, "client_ip")
+        endpoint, object_id = target(request.method, checked_path(request.uri, "request.uri"), status)
         return ApiCall(
             checked_time(whole_milliseconds(entry.started_at), "started_at"),
-            client_of(_user(entry), entry.client_ip, status, "client_ip"),
-            endpoint(request.method, checked_path(request.uri, "request.uri"), status),
+            client,
+            endpoint,
             status,
             duration_of(entry.latencies.request, "latencies.request") if entry.latencies is not None else None,
             request_id_of(request.id),
+            identity,
+            address_of(entry.client_ip),
+            object_id,
         )
 
     return record_decoder(KONG.name, json_reader(_Entry, call_of), split_objects)

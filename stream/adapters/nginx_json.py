@@ -5,7 +5,7 @@ Fields have the names of NGINX's variables; values may be text or numbers:
 ================== ===================================================================================================
 ``msec``           epoch seconds with milliseconds. Else ``time_iso8601``, else ``time_local``. NGINX takes all three
                    when it writes the line, at the END of the request: ``request_time`` is taken off
-``remote_addr``    the client, unless ``remote_user`` names one (not empty, not ``-``, status not 401)
+``remote_addr``    the address, and the client unless ``remote_user`` names one (not empty, not ``-``, status not 401)
 ``request_method`` with ``path`` or ``request_uri``; else ``request``, the whole request line
 ``status``         optional; ``000`` and ``-`` are 0, none recorded
 ``request_time``   optional, seconds with milliseconds
@@ -25,6 +25,7 @@ from featurizer.calls import ApiCall
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
 from stream.adapters.fields import (
+    address_of,
     checked_path,
     checked_time,
     client_of,
@@ -60,7 +61,7 @@ class _Line(msgspec.Struct, gc=False):
 
 
 def _bind(routes: RouteTemplates) -> Decode:
-    endpoint = routes.endpoint
+    target = routes.target
 
     def call_of(line: _Line) -> ApiCall:
         status = line.status
@@ -75,13 +76,18 @@ def _bind(routes: RouteTemplates) -> Decode:
         method, path = line.request_method, line.path
         if method is None or path is None:
             method, path = _request(line)
+        client, identity = client_of(line.remote_user, line.remote_addr, status, "remote_addr")
+        endpoint, object_id = target(method, checked_path(path, "path"), status, line.route)
         return ApiCall(
             checked_time(time if duration is None else time - duration, field),
-            client_of(line.remote_user, line.remote_addr, status, "remote_addr"),
-            endpoint(method, checked_path(path, "path"), status, line.route),
+            client,
+            endpoint,
             status,
             None if duration is None else float(duration),
             request_id_of(line.request_id),
+            identity,
+            address_of(line.remote_addr),
+            object_id,
         )
 
     return record_decoder(NGINX_JSON.name, json_reader(_Line, call_of), split_objects)

@@ -25,7 +25,16 @@ import msgspec
 from featurizer.calls import ApiCall
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
-from stream.adapters.fields import checked_path, checked_time, client_of, invalid, missing, request_id_of, status_of
+from stream.adapters.fields import (
+    address_of,
+    checked_path,
+    checked_time,
+    client_of,
+    invalid,
+    missing,
+    request_id_of,
+    status_of,
+)
 from stream.adapters.json_elements import json_reader, split_objects
 
 HTTP_ACTIVITY = 4002
@@ -101,7 +110,7 @@ class _Event(msgspec.Struct, gc=False):
 
 
 def _bind(routes: RouteTemplates) -> Decode:
-    endpoint = routes.endpoint
+    target = routes.target
 
     def call_of(event: _Event) -> ApiCall:
         if event.class_uid not in _METHODS:
@@ -110,13 +119,18 @@ def _bind(routes: RouteTemplates) -> Decode:
         method, path, template = _target(event)
         user = event.actor.user if event.actor else None
         address = event.src_endpoint.ip if event.src_endpoint else None
+        client, identity = client_of((user.uid or user.name) if user else None, address, status, "src_endpoint.ip")
+        endpoint, object_id = target(method, checked_path(path, "http_request.url.path"), status, template)
         return ApiCall(
             checked_time(event.start_time or event.time, "start_time" if event.start_time else "time"),
-            client_of((user.uid or user.name) if user else None, address, status, "src_endpoint.ip"),
-            endpoint(method, checked_path(path, "http_request.url.path"), status, template),
+            client,
+            endpoint,
             status,
             _duration(event),
             _request_id(event),
+            identity,
+            address_of(address),
+            object_id,
         )
 
     return record_decoder(OCSF.name, json_reader(_Event, call_of), split_objects)

@@ -39,6 +39,7 @@ from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import MOST_ELEMENTS, Adapter, Decode, Decoded, Ignored, record_decoder
 from stream.adapters.fields import (
     LONGEST_CLIENT,
+    address_of,
     checked_path,
     checked_time,
     client_of,
@@ -140,7 +141,7 @@ def _bind(routes: RouteTemplates) -> Decode:
 
 
 def _caller(routes: RouteTemplates) -> Callable[[_Entry], ApiCall]:
-    endpoint = routes.endpoint
+    target = routes.target
 
     def call_of(entry: _Entry) -> ApiCall:
         is_span = entry.start_time_unix_nano is not None
@@ -161,13 +162,19 @@ def _caller(routes: RouteTemplates) -> Callable[[_Entry], ApiCall]:
                 raise missing("url.path (or http.route)")
             path = ""
         time, duration = _times(entry)
+        address = _address(values)
+        client, identity = client_of(get("user.id") or get("enduser.id"), address, status, "client.address")
+        endpoint, object_id = target(method, checked_path(path, "url.path"), status, route)
         return ApiCall(
             time,
-            client_of(get("user.id") or get("enduser.id"), _address(values), status, "client.address"),
-            endpoint(method, checked_path(path, "url.path"), status, route),
+            client,
+            endpoint,
             status,
             duration,
             request_id_of(f"{entry.trace_id}-{entry.span_id}") if is_span and entry.span_id else None,
+            identity,
+            address_of(address),
+            object_id,
         )
 
     return call_of

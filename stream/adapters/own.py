@@ -18,23 +18,27 @@ field           needed   value
 ``status``      no       HTTP response status code, integer 0 to 999; 0 or null: none recorded
 ``duration_ms`` no       milliseconds until the answer, number from 0
 ``request_id``  no       id of the request, text or integer; empty, ``-`` or over 256 characters: none
+``identity``    no       what ``client`` is: ``user`` or ``address``; null: not known
+``address``     no       network address that the call came from; empty, ``-`` or over 256 characters: none
 =============== ======== ============================================================================================
 
 Other fields are ignored, so that query strings, bodies and headers go no further. A path that is no request target
 (empty, without its ``/``) is a call to ``{malformed}``, not a reject: clients send such things.
 
 Format ``api-call`` is what gatewatch's own topic ``api-calls`` holds: ``featurizer.calls.ApiCall`` as a JSON array,
-``[1431857103000,"alice","GET /orders/{id}",200]``; or an array, or lines, of those.
+``[1431857103000,"alice","GET /orders/{id}",200]``; or an array, or lines, of those. Fields that are left out at the end
+have their defaults.
 """
 
 from typing import Annotated
 
 import msgspec
 
-from featurizer.calls import ApiCall
+from featurizer.calls import ApiCall, Identity
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
 from stream.adapters.fields import (
+    address_of,
     checked_client,
     checked_path,
     checked_time,
@@ -46,6 +50,9 @@ from stream.adapters.json_elements import json_reader, split_arrays, split_objec
 from stream.adapters.times import EARLIEST, LATEST, rfc3339_time
 
 LONGEST_ENDPOINT = 1_024
+LONGEST_IDENTITY = 32
+_CHECKSUM_BITS = 32
+_IDENTITIES = frozenset(map(str, Identity))
 
 _Status = Annotated[int, msgspec.Meta(ge=0, le=999)]
 _Duration = Annotated[float, msgspec.Meta(ge=0)]
@@ -62,10 +69,12 @@ class _Entry(msgspec.Struct, gc=False):
     status: _Status | None = 0
     duration_ms: _Duration | None = None
     request_id: str | int | None = None
+    identity: str | None = None
+    address: str | None = None
 
 
 def _bind_gatewatch(routes: RouteTemplates) -> Decode:
-    endpoint = routes.endpoint
+    target = routes.target
 
     def call_of(entry: _Entry) -> ApiCall:
         time = entry.time
@@ -79,13 +88,20 @@ def _bind_gatewatch(routes: RouteTemplates) -> Decode:
             path = ""
         status = entry.status or 0
         request_id = entry.request_id
+        identity = entry.identity or ""
+        if identity and identity not in _IDENTITIES:
+            raise invalid("identity", f"not one of {', '.join(Identity)}")
+        endpoint, object_id = target(entry.method, checked_path(path, "path"), status, entry.route)
         return ApiCall(
             time,
             checked_client(client, "client"),
-            endpoint(entry.method, checked_path(path, "path"), status, entry.route),
+            endpoint,
             status,
             entry.duration_ms,
             None if request_id is None else request_id_of(str(request_id)),
+            identity,
+            address_of(entry.address),
+            object_id,
         )
 
     return record_decoder(GATEWATCH.name, json_reader(_Entry, call_of), split_objects)
@@ -112,6 +128,12 @@ def _bind_api_call(_routes: RouteTemplates) -> Decode:
             raise missing("endpoint")
         if len(call.endpoint) > LONGEST_ENDPOINT:
             raise invalid("endpoint", f"longer than {LONGEST_ENDPOINT} characters")
+        if len(call.identity) > LONGEST_IDENTITY:
+            raise invalid("identity", f"longer than {LONGEST_IDENTITY} characters")
+        if call.address is not None and address_of(call.address) is None:
+            raise invalid("address", "no address")
+        if call.object_id is not None and call.object_id >> _CHECKSUM_BITS:
+            raise invalid("object_id", f"not a number of {_CHECKSUM_BITS} bits")
         return call
 
     reader = json_reader(ApiCall, call_of, ApiCall.__struct_fields__)

@@ -32,10 +32,10 @@ import msgspec
 from featurizer.calls import ApiCall
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
-from stream.adapters.fields import checked_path, checked_time, client_of, invalid, missing
+from stream.adapters.fields import address_of, checked_path, checked_time, client_of, invalid, missing
 from stream.adapters.json_elements import json_reader, split_objects
 from stream.adapters.times import rfc3339_time
-from stream.adapters.values import address_of, duration_of, nearest_of, status_number
+from stream.adapters.values import duration_of, host_of, nearest_of, status_number
 
 _NAMES = {
     "start_utc": "StartUTC",
@@ -68,7 +68,7 @@ class _Line(msgspec.Struct, gc=False, rename=_NAMES):
 
 
 def _bind(routes: RouteTemplates) -> Decode:
-    endpoint = routes.endpoint
+    target = routes.target
 
     def call_of(line: _Line) -> ApiCall:
         status = status_number(line.status)
@@ -76,12 +76,18 @@ def _bind(routes: RouteTemplates) -> Decode:
         if not time:
             time, field = line.start_local, "StartLocal"
         nanoseconds = line.duration
+        address = _address(line.host, line.peer)
+        client, identity = client_of(line.username, address, status, "ClientHost (or ClientAddr)")
+        endpoint, object_id = target(line.method, checked_path(line.path, "RequestPath"), status)
         return ApiCall(
             _time(time, field),
-            client_of(line.username, _address(line.host, line.peer), status, "ClientHost (or ClientAddr)"),
-            endpoint(line.method, checked_path(line.path, "RequestPath"), status),
+            client,
+            endpoint,
             status,
             None if nanoseconds is None else duration_of(nanoseconds / 1_000_000, "Duration"),
+            identity=identity,
+            address=address_of(address),
+            object_id=object_id,
         )
 
     return record_decoder(TRAEFIK.name, json_reader(_Line, call_of), split_objects)
@@ -98,7 +104,7 @@ def _time(text: str | None, field: str) -> int:
 
 def _address(host: str | None, peer: str | None) -> str:
     """Return the address of who called, as far as it can be believed."""
-    address = address_of(peer)
+    address = host_of(peer)
     if host and host != address:
         return nearest_of(host) or address or _UNKNOWN
     return address

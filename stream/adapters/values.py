@@ -58,7 +58,7 @@ def duration_of(value: Number, field: str) -> float | None:
     return float(value)
 
 
-def address_of(text: str | None) -> str:
+def host_of(text: str | None) -> str:
     """Return an address without port and brackets, ``192.0.2.7:4711`` or ``[2001:db8::7]:4711``; empty when none."""
     if not text or text == "-":
         return ""
@@ -78,7 +78,7 @@ def nearest_of(forwarded: str) -> str:
 
 @lru_cache(16_384)
 def _checked_address(text: str) -> str:
-    address = address_of(text)
+    address = host_of(text)
     try:
         ipaddress.ip_address(address)
     except ValueError:

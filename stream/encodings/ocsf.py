@@ -11,6 +11,7 @@ from featurizer.features import Occasion
 from scorer.alerts import Alert, Severity
 from scorer.reasons import Contribution, Direction
 from scorer.suppression import Suppression
+from scorer.verdicts import Leg
 from stream.encodings.ocsf_evidence import (
     Actor,
     AnalysisTarget,
@@ -61,6 +62,11 @@ _PATTERN: Final[Mapping[Direction, Literal["SURGE", "RARE", "FREQUENT", "UNSEEN"
     Direction.MISSING: "UNSEEN",
 }
 
+_ALGORITHM: Final[Mapping[Leg, str]] = {
+    Leg.UNSUPERVISED: "isolation forest",
+    Leg.TRAINED: "gradient-boosted trees",
+}
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -89,6 +95,8 @@ def finding_of(alert: Alert, created: int) -> DetectionFinding:
     severity_id, severity = _SEVERITY[alert.severity]
     percent = round(alert.score * 100)
     follows, suppression = alert.follows, alert.suppression
+    # A rule knows nothing of this traffic, and a graph cut off by a limit describes the session less well.
+    doubtful = alert.capped or alert.leg is Leg.LEARNING
     return DetectionFinding(
         activity_id=2 if follows else 1,
         activity_name="Update" if follows else "Create",
@@ -105,9 +113,8 @@ def finding_of(alert: Alert, created: int) -> DetectionFinding:
         count=alert.calls,
         severity_id=severity_id,
         severity=severity,
-        # A graph cut off by a limit describes the session less well.
-        confidence_id=1 if alert.capped else 3,
-        confidence="Low" if alert.capped else "High",
+        confidence_id=1 if doubtful else 3,
+        confidence="Low" if doubtful else "High",
         confidence_score=percent,
         risk_level_id=_RISK_LEVEL[alert.severity],
         risk_level=severity,
@@ -156,20 +163,25 @@ def _info(alert: Alert, created: int) -> FindingInfo:
         first_seen_time=alert.start,
         last_seen_time=alert.end,
         data_sources=(f"kafka://{alert.position.topic}",),
-        analytic=Analytic(
-            uid=alert.model,
-            name="session call graph",
-            type_id=4,
-            type="Learning (ML/DL)",
-            algorithm="histogram gradient-boosted trees",
-            category="API call graph",
-            state_id=1,
-            state="Active",
-            desc=f"score {alert.score:.4f} reached the threshold {alert.threshold:.4f}",
-        ),
+        analytic=_analytic(alert),
         attacks=tuple(map(_attack, techniques_of(alert))) or UNSET,
         tags=tuple(Tag(name="owasp_api", value=risk.uid) for risk in risks_of(alert)) or UNSET,
         related_events_count=alert.calls,
+    )
+
+
+def _analytic(alert: Alert) -> Analytic:
+    rules = alert.leg is Leg.LEARNING
+    return Analytic(
+        uid=alert.model,
+        name="rules for the time of learning" if rules else "session call graph",
+        type_id=1 if rules else 4,
+        type="Rule" if rules else "Learning (ML/DL)",
+        algorithm=_ALGORITHM.get(alert.leg, UNSET),
+        category="API call graph",
+        state_id=1,
+        state="Active",
+        desc=f"score {alert.score:.4f} reached the threshold {alert.threshold:.4f}",
     )
 
 
@@ -260,6 +272,7 @@ def _unmapped(alert: Alert) -> Unmapped:
     return Unmapped(
         kind=alert.kind,
         occasion=alert.occasion,
+        leg=alert.leg,
         taken_at=place_of(alert),
         score=alert.score,
         threshold=alert.threshold,

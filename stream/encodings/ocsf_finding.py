@@ -6,6 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from featurizer.features import Occasion
 from scorer.alerts import AlertKind
+from scorer.verdicts import Leg
 from stream.encodings.ocsf_evidence import AnomalyAnalysis, Evidence
 from stream.encodings.ocsf_objects import FindingInfo, Metadata, Object, Observable, Resource
 
@@ -16,6 +17,8 @@ class Unmapped(Object, frozen=True, kw_only=True):
     Attributes:
         kind: early while the session was open, closing at its end.
         occasion: what the score was taken at: the session grew, paused (quiet) or ended (closed).
+        leg: what the verdict rests on: rules while the tables learn (learning), or a model that learned without labels
+            (unsupervised) or with them (trained).
         taken_at: record at which the score was taken, `topic-partition@offset`.
         score: probability of anomaly.
         threshold: score from which this kind alerts.
@@ -25,6 +28,7 @@ class Unmapped(Object, frozen=True, kw_only=True):
 
     kind: AlertKind
     occasion: Occasion
+    leg: Leg
     taken_at: str
     score: float
     threshold: float
@@ -51,7 +55,8 @@ class DetectionFinding(Object, frozen=True, kw_only=True):
         count: calls so far.
         severity_id: by the score and `alerts.severity`.
         severity: caption of the id.
-        confidence_id: 1 when the session had reached a limit, so that its graph is incomplete; otherwise 3.
+        confidence_id: 1 when the session had reached a limit, so that its graph is incomplete, or a rule alerted
+            while the tables learn; otherwise 3.
         confidence: caption of the id.
         confidence_score: the score in percent.
         risk_level_id: the severity on the scale of risks. What the endpoints are worth, gatewatch does not know.

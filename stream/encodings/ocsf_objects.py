@@ -52,14 +52,14 @@ class Metadata(Object, frozen=True, kw_only=True):
 
 
 class Analytic(Object, frozen=True, kw_only=True):
-    """The model that judged.
+    """The model or rules that judged.
 
     Attributes:
         uid: of the model bundle.
-        name: what it judges.
-        type_id: 4, learning.
+        name: what it judges, or that rules did.
+        type_id: 1, rule, while the degree tables learn; then 4, learning.
         type: caption of the id.
-        algorithm: of the model.
+        algorithm: of the model; rules have none.
         category: what its features are of.
         state_id: 1, active.
         state: caption of the id.
@@ -68,9 +68,9 @@ class Analytic(Object, frozen=True, kw_only=True):
 
     uid: str
     name: str
-    type_id: Literal[4]
-    type: Literal["Learning (ML/DL)"]
-    algorithm: str
+    type_id: Literal[1, 4]
+    type: Literal["Rule", "Learning (ML/DL)"]
+    algorithm: str | UnsetType = UNSET
     category: str
     state_id: Literal[1]
     state: Literal["Active"]

@@ -158,6 +158,25 @@ class ModelSettings(Section):
         return self.bundle == FROM_TOPIC
 
 
+class RulesSettings(Section):
+    """What is alerted while the degree tables are learning, before the model's verdicts count."""
+
+    enabled: bool = setting(
+        default=True,
+        unit="true or false",
+        why="Alert by these rules, with low confidence, until the degree tables hold model.minimum_edges edges.",
+    )
+    unexpected: float = setting(
+        5.0, "steps in a session", "Steps that follow where they came from less than once in a hundred times.", gt=0
+    )
+    calls_per_minute: float = setting(
+        600.0, "calls", "Calls a minute of one client, over its session, a minute at least.", gt=0
+    )
+    refused: float = setting(20.0, "calls in a session", "Calls that were answered 401 or 403.", gt=0)
+    not_found: float = setting(20.0, "calls in a session", "Calls that were answered 404.", gt=0)
+    objects: float = setting(100.0, "objects in a session", "Different objects asked for on one route.", gt=0)
+
+
 class DriftSettings(Section):
     """When live vectors count as differently distributed from the training's."""
 

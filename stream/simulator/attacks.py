@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from stream.simulator.addresses import Roaming
 from stream.simulator.behaviours import Behaviour, Spread
 from stream.simulator.objects import Reach
 from stream.simulator.personas import Identity
@@ -112,6 +113,7 @@ _WALK = Behaviour(
             "get_account", "list_transactions", "get_statement", "get_transfer",
         )
     },
+    roaming=Roaming(share=0.3, change=0.3, places=16),
 )  # fmt: skip
 
 _STUFFING = Behaviour(
@@ -238,6 +240,7 @@ _TAKEOVER = Behaviour(
     pause_s=Spread(3, 0.8, 0.2, 60),
     reach={"account_id": Reach.OWN, "order_id": Reach.OWN, "customer_id": Reach.OWN, "transfer_id": Reach.OWN},
     statuses={"create_transfer": {201: 700, 422: 200, 403: 100}, "verify_mfa": {200: 500, 401: 500}},
+    roaming=Roaming(share=0.1, change=0.1, places=2, elsewhere=0.85),
 )
 
 ATTACKS: Sequence[Attack] = (

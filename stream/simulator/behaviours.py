@@ -12,6 +12,7 @@ from statistics import NormalDist, fmean
 
 import msgspec
 
+from stream.simulator.addresses import STEADY, Roaming
 from stream.simulator.catalogue import OPERATIONS, POSITIONS, usual_statuses
 from stream.simulator.objects import RESOURCES, Reach
 
@@ -64,6 +65,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
         renewal: the operation called after a 401, or None when the client takes no notice.
         reach: which objects are asked for, by path parameter; popular ones where it does not say.
         statuses: status codes (calls per thousand) where they differ from a benign client's.
+        roaming: how its address changes.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     renewal: str | None = None
     reach: Mapping[str, Reach] = {}
     statuses: Mapping[str, Mapping[int, int]] = {}
+    roaming: Roaming = STEADY
 
     @property
     def repertoire(self) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """Encoders: simulated calls as the log lines of the formats that gatewatch reads (``stream.adapters``)."""
 
 import datetime as dt
-import ipaddress
 import re
 import zlib
 from collections.abc import Callable
@@ -19,7 +18,6 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
 _AGENT = "Mozilla/5.0 (compatible; gatewatch-simulator)"
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
-_REMEMBERED = 65_536
 _json = msgspec.json.Encoder()
 
 
@@ -59,7 +57,7 @@ def encoder(format: TrafficFormat) -> Encoder:  # noqa: A002 -- the word that se
 
 def encode_nginx_json(call: SimulatedCall) -> bytes:
     """Return a call as a line of NGINX's JSON log: stamped at its end, without its query."""
-    address, user = _who(call.client)
+    address, user = call.address, "" if call.client == call.address else call.client
     took_ms = round(call.duration_ms)
     end = call.time + took_ms
     line = _NginxLine(
@@ -77,7 +75,7 @@ def encode_nginx_json(call: SimulatedCall) -> bytes:
 
 def encode_combined(call: SimulatedCall) -> bytes:
     """Return a call as a combined line: stamped at its end, followed by the request time."""
-    address, user = _who(call.client)
+    address, user = call.address, "" if call.client == call.address else call.client
     took_ms = round(call.duration_ms)
     stamp = _clf((call.time + took_ms) // 1000)
     request = escaped(f"{call.method} {call.path} HTTP/1.1")
@@ -96,17 +94,6 @@ def escaped(text: str) -> str:
 
 def _hex(match: re.Match[str]) -> str:
     return "".join(f"\\x{byte:02X}" for byte in match[0].encode("utf-8", "surrogatepass"))
-
-
-@lru_cache(_REMEMBERED)
-def _who(client: str) -> tuple[str, str]:
-    """Return address and user of a client: one that is no address is a user, with an address made of its name."""
-    try:
-        ipaddress.ip_address(client)
-    except ValueError:
-        low = zlib.crc32(client.encode()) & 0x1FFFF
-        return f"198.{18 + (low >> 16)}.{low >> 8 & 0xFF}.{low & 0xFF}", client
-    return client, ""
 
 
 @lru_cache(16)

@@ -1,13 +1,15 @@
 """Personas: the benign clients of the simulated API.
 
 They are meant to be hard to tell from attackers by any one measure: some sessions are a single call, partners and
-crawlers are faster than most attacks, robots ask for pages that do not exist, people mistype passwords.
+crawlers are faster than most attacks, robots ask for pages that do not exist, people mistype passwords and leave the
+house with their phones.
 """
 
 from enum import StrEnum
 
 import msgspec
 
+from stream.simulator.addresses import Roaming
 from stream.simulator.behaviours import Behaviour, Spread
 from stream.simulator.objects import Reach
 
@@ -116,6 +118,7 @@ WEB_SHOPPER = Behaviour(
     stray=0.05,
     renewal="login",
     reach=_OWN,
+    roaming=Roaming(share=0.06, change=0.1, places=2, elsewhere=0.05),
 )
 
 MOBILE_APP = Behaviour(
@@ -167,6 +170,7 @@ MOBILE_APP = Behaviour(
     renewal="refresh_token",
     reach=_OWN,
     statuses={"login": {200: 900, 401: 100}, "refresh_token": {200: 985, 401: 15}},
+    roaming=Roaming(share=0.25, change=0.1, places=3, elsewhere=0.2),
 )
 
 PARTNER = Behaviour(
@@ -190,6 +194,7 @@ PARTNER = Behaviour(
     stray=0.02,
     renewal="issue_token",
     reach={"product_id": Reach.ANY, "order_id": Reach.ANY, "export_id": Reach.OWN},
+    roaming=Roaming(share=0.5, change=0.4, places=4),
 )
 
 BACK_OFFICE = Behaviour(

@@ -176,6 +176,7 @@ class Simulation:
             owner=population.owner(number),
             due=due,
             time_scale=self.options.time_scale,
+            by_address=population.identity is Identity.ADDRESS,
             rng=self._rng,
         )
 

@@ -5,6 +5,7 @@ import random
 
 import msgspec
 
+from stream.simulator.addresses import Whereabouts
 from stream.simulator.behaviours import TABLE_BITS, TABLE_SIZE, Chain, Spread
 from stream.simulator.catalogue import OPERATIONS, Operation
 from stream.simulator.objects import RESOURCES, choose
@@ -30,6 +31,7 @@ class SimulatedCall(msgspec.Struct, frozen=True, gc=False):
         status: HTTP response status code.
         duration_ms: time to answer, milliseconds.
         request_id: the gateway's id of the request, 32 hex digits.
+        address: where it came from.
     """
 
     time: int
@@ -39,6 +41,7 @@ class SimulatedCall(msgspec.Struct, frozen=True, gc=False):
     status: int
     duration_ms: float
     request_id: str
+    address: str
 
 
 class Visit:
@@ -55,7 +58,8 @@ class Visit:
     """
 
     __slots__ = (
-        "_at", "_chain", "_cursor", "_objects", "_owner", "_pace_ms", "_part", "_time_scale",
+        "_at", "_by_address", "_chain", "_cursor", "_objects", "_owner", "_pace_ms", "_part", "_time_scale",
+        "_where",
         "client", "due", "hostile_calls", "hostile_end", "hostile_start", "left", "number", "script",
     )  # fmt: skip
 
@@ -68,6 +72,7 @@ class Visit:
         owner: int,
         due: float,
         time_scale: float,
+        by_address: bool,
         rng: random.Random,
     ) -> None:
         self.script = script
@@ -81,7 +86,9 @@ class Visit:
         self._cursor = 0
         self._objects = [_UNKNOWN_OBJECT] * len(RESOURCES)
         self._time_scale = time_scale
+        self._where: Whereabouts | None = None
         self.left = 0
+        self._by_address = by_address
         self._enter(0, rng)
 
     def _enter(self, part: int, rng: random.Random) -> None:
@@ -90,6 +97,7 @@ class Visit:
         self._part = part
         self._chain: Chain = chain
         self._at = chain.entry[rng.getrandbits(TABLE_BITS)]
+        self._where = None if self._by_address else Whereabouts(self._owner, int(self.due), chain.behaviour.roaming)
         self._pace_ms = rng.lognormvariate(0.0, chain.behaviour.pace) * 1000.0 / self._time_scale
         self.left = chain.calls[rng.getrandbits(TABLE_BITS)]
 
@@ -133,6 +141,7 @@ class Visit:
             status,
             round(operation.latency_ms * _LATENCY[bits >> TABLE_BITS & _MASK], 1),
             rng.randbytes(16).hex(),
+            self.client if self._where is None else self._where.next(),
         )
         self.left -= 1
         if self.left:

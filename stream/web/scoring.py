@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 from pydantic import ValidationError
 
+from featurizer.conduct import measure_graph
 from featurizer.degrees import DegreeSnapshot, EndpointDegrees, GlobalDegrees
 from featurizer.features import MISSING, FeatureSchema, FeatureVector
 from featurizer.graph import CallGraph
@@ -106,6 +107,8 @@ def measure_request(
 ) -> tuple[tuple[float, ...], int]:
     """Return the feature values of a request, and the edges that its degrees were counted over.
 
+    Calls and edges tell what a graph tells; of other features the values are missing.
+
     Raises:
         InvalidRequestError: as ``score``.
     """
@@ -113,7 +116,8 @@ def measure_request(
         total = scoring.degrees.total_edges if request.total_edges is None else request.total_edges
         return values_of(request.features, scoring.judge.schema), total
     degrees = scoring.degrees if request.degrees is None else given_degrees(request)
-    return graph_of(request, excluded_methods).values(degrees), degrees.total_edges
+    graph = graph_of(request, excluded_methods)
+    return measure_graph(graph, degrees, scoring.judge.schema), degrees.total_edges
 
 
 def graph_of(request: ScoreRequest, excluded_methods: Collection[str]) -> CallGraph:

@@ -114,7 +114,7 @@ def main() -> None:
     options = parser.parse_args()
     bundles = {name: read_bundle(name, ACCESS_BEHAVIOUR_V1) for name in shipped_bundles()}
     bundles["synthetic"] = model_of(200, 16, 9)[1]
-    judges = {name: Judge(bundle, ACCESS_BEHAVIOUR_V1) for name, bundle in bundles.items()}
+    judges = {name: Judge(bundle) for name, bundle in bundles.items()}
     lines = [line for name, judge in judges.items() for line in measure(name, judge, seconds=options.seconds)]
     console = Console()
     if options.json:

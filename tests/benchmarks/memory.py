@@ -12,6 +12,7 @@ import random
 import subprocess
 import sys
 import time
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rich.table import Table
 from featurizer.degrees import DegreeTable, GlobalDegrees
 from featurizer.session import Session, SessionPolicy, pack, unpack
 from featurizer.sessions import SessionWindows
+from featurizer.tallies import TALLIES
 
 CALLS = 30
 ENDPOINTS = 200
@@ -44,6 +46,10 @@ def session_of(client: str, rng: random.Random) -> Session:
     session.deadline = session.end + 1_800_001
     session.edges = {rng.randrange(ENDPOINTS) << 16 | rng.randrange(ENDPOINTS): 1 for _ in range(CALLS)}
     session.requests = rng.randbytes(128)
+    session.objects = {rng.randrange(ENDPOINTS): 1 << rng.randrange(128) for _ in range(5)}
+    session.addresses = rng.randbytes(4)
+    session.tally = array("I", [rng.randrange(5) for _ in range(TALLIES)])
+    session.pause_sum, session.pause_squares = 1_000_000, 10**11
     return session
 
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from featurizer.degrees import DegreeSnapshot
-from featurizer.features import ACCESS_BEHAVIOUR_V1, Occasion
+from featurizer.features import GATEWAY_V1, Occasion
 from stream.wire import FeatureRecord
 
-LOCAL_FEATURES = tuple(own.name for own in ACCESS_BEHAVIOUR_V1.features if not own.of_traffic)
+LOCAL_FEATURES = tuple(own.name for own in GATEWAY_V1.features if not own.of_traffic)
 """Features that depend on the session alone."""
 
 _features = msgspec.json.Decoder(FeatureRecord)
