@@ -18,7 +18,7 @@ DESTINATION_MASK = (1 << EDGE_BITS) - 1
 MAX_ENDPOINTS = DESTINATION_MASK
 """Most endpoints one table can number."""
 MAX_TRANSITIONS = 32_768
-"""Most different edges one table counts by themselves: 3 MB, and 0.3 MB as a record, when there are so many."""
+"""Most different edges one table counts by themselves: the table is one record of a topic, which has a greatest size."""
 
 NOT_A_NODE = -1
 """Number of an endpoint whose method is left out of the call graph."""
