@@ -18,7 +18,7 @@ DESTINATION_MASK = (1 << EDGE_BITS) - 1
 MAX_ENDPOINTS = DESTINATION_MASK
 """Most endpoints one table can number."""
 MAX_TRANSITIONS = 32_768
-"""Most different edges one table counts by themselves: the table is one record of a topic, which has a greatest size."""
+"""Most different edges one table counts by themselves: a table is one record, and a topic bounds the size of those."""
 
 NOT_A_NODE = -1
 """Number of an endpoint whose method is left out of the call graph."""
