@@ -5,16 +5,15 @@ is taken.
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from featurizer.calls import UNMATCHED_ROUTE
 from featurizer.degrees import DESTINATION_MASK, EDGE_BITS, NOT_A_NODE, DegreeTable, GlobalDegrees
 from featurizer.features import ACCESS_BEHAVIOUR_V1, MISSING, FeatureSchema
 from featurizer.graph import CallGraph, measure_packed
 from featurizer.session import Session
-from featurizer.surprise import UNEXPECTED_BITS, surprises, surprises_of
+from featurizer.surprise import UNEXPECTED_BITS, surprises, surprises_by_name
 from featurizer.tallies import (
     ADDRESS_BYTES,
     ADDRESS_CHANGES,
@@ -27,9 +26,6 @@ from featurizer.tallies import (
     SERVER_ERRORS,
     UNANSWERED,
 )
-
-if TYPE_CHECKING:
-    from array import array
 
 Node = TypeVar("Node", int, str)
 Pairs = Sequence[tuple[Node, Node]]
@@ -74,8 +70,7 @@ def measure_graph(graph: CallGraph, degrees: GlobalDegrees, schema: FeatureSchem
     shape = graph.values(degrees)
     if schema == ACCESS_BEHAVIOUR_V1:
         return shape
-    numbers = [(degrees.ids.get(source, -1), degrees.ids.get(destination, -1)) for source, destination in graph.edges]
-    bits = surprises_of(numbers, degrees, counted=False)
+    bits = surprises_by_name(graph.edges, degrees)
     lone = next(iter(sorted(graph.nodes)), None)
     return (*shape, *(MISSING,) * _COUNTED, *_told(graph.edges, graph.walks, lone, str, bits))
 
@@ -87,8 +82,11 @@ def _counted(session: Session) -> Values:
     found = [_OBJECTS[noted.bit_count()] for noted in session.objects.values()]
     known = len(session.addresses) // ADDRESS_BYTES
     return (
-        *_timing(session.tally, session.pause_sum, session.pause_squares),
-        *(_share(tally[kind], answered) for kind in (CLIENT_ERRORS, DENIED, NOT_FOUND, SERVER_ERRORS)),
+        *_timing(session),
+        _share(tally[CLIENT_ERRORS], answered),
+        _share(tally[DENIED], answered),
+        _share(tally[NOT_FOUND], answered),
+        _share(tally[SERVER_ERRORS], answered),
         _share(tally[OBJECT_CALLS], session.calls),
         _share(sum(found), len(found)),
         float(max(found)) if found else MISSING,
@@ -98,15 +96,23 @@ def _counted(session: Session) -> Values:
     )
 
 
-def _timing(tally: "array[int]", total: int, squares: int) -> Values:
+def _timing(session: Session) -> Values:
     """Return median (seconds), spread and burstiness of the pauses."""
-    pauses = tally[:PAUSES].tolist()
+    pauses = session.tally[:PAUSES].tolist()
     n = sum(pauses)
     if not n:
         return (MISSING, MISSING, MISSING)
     few, median, many = (_quantile(pauses, n * share) for share in (_FEW, 0.5, _MANY))
-    spread = math.sqrt(max(0, n * squares - total * total))  # n times the standard deviation
-    return (2**median / 1000, 2 ** (many - few), _share(spread - total, spread + total) if n > 1 else MISSING)
+    return (2**median / 1000, 2 ** (many - few), _burstiness(session, n))
+
+
+def _burstiness(session: Session, n: int) -> float:
+    """Return how unevenly the calls came, from the sums of n pauses and of their squares."""
+    if n < 2 or n != session.calls - 1:  # the session began before pauses were counted
+        return MISSING
+    total = session.end - session.opened  # a pause is what a call moves the end by
+    spread = math.sqrt(max(0, n * session.pause_squares - total * total))  # n times the standard deviation
+    return _share(spread - total, spread + total)
 
 
 def _quantile(pauses: Sequence[int], below: float) -> float:
@@ -131,23 +137,35 @@ def _told(
         name_of: gives an endpoint's name.
         bits: surprise of each edge.
     """
-    visits: Counter[Node] = Counter()
+    visits: dict[Node, int] = {}
     first = pairs[0][0] if pairs else lone
     if first is not None:
         visits[first] = 1  # no edge enters it with the first call
-    for (_, destination), walked in zip(pairs, walks, strict=True):
-        visits[destination] += walked
-    calls, steps = visits.total(), sum(walks)
-    names = {node: name_of(node) for node in visits}
+    surprised, unexpected, repeated = 0.0, 0, 0
+    for (source, destination), walked, own in zip(pairs, walks, bits, strict=True):
+        visits[destination] = visits.get(destination, 0) + walked
+        surprised += walked * own
+        if own > UNEXPECTED_BITS:
+            unexpected += walked
+        if source == destination:
+            repeated += walked
+    lost = writes = 0
+    for node, count in visits.items():
+        name = name_of(node)
+        if name.startswith(_WRITES):
+            writes += count
+        if name.endswith(_LOST):
+            lost += count
+    calls, steps = sum(visits.values()), sum(walks)
     return (
-        _share(sum(count for node, count in visits.items() if names[node].endswith(_LOST)), calls),
-        _share(sum(walked * own for walked, own in zip(walks, bits, strict=True)), steps),
+        _share(lost, calls),
+        _share(surprised, steps),
         min(bits, default=MISSING),
         max(bits, default=MISSING),
-        _share(sum(walked for walked, own in zip(walks, bits, strict=True) if own > UNEXPECTED_BITS), steps),
+        _share(unexpected, steps),
         _share(calls - len(visits), calls),
-        _share(sum(walked for (source, to), walked in zip(pairs, walks, strict=True) if source == to), steps),
-        _share(sum(count for node, count in visits.items() if names[node].startswith(_WRITES)), calls),
+        _share(repeated, steps),
+        _share(writes, calls),
     )
 
 

@@ -123,7 +123,6 @@ class SessionWindows(OpenSessions):
                 pause = time - session.end
                 if pause > 0:
                     session.end = time
-                    session.pause_sum += pause
                     session.pause_squares += pause * pause
                     session.tally[PAUSE_COUNTER[pause.bit_length()]] += 1
                 else:

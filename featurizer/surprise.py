@@ -9,9 +9,9 @@ first: else what nobody else ever does would look certain.
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
-from featurizer.degrees import DESTINATION_MASK, EDGE_BITS, PAIR_BITS, DegreeTable, GlobalDegrees
+from featurizer.degrees import DESTINATION_MASK, EDGE_BITS, DegreeTable, GlobalDegrees
 
 OF_ALL = 0.1
 """Weight of b's share of all edges, beside 1 - OF_ALL of its share of those that leave a."""
@@ -22,20 +22,6 @@ UNEXPECTED = 0.01
 UNEXPECTED_BITS = -math.log2(UNEXPECTED)
 
 
-def surprise(made: int, leaving: int, entering: int, total: int) -> float:
-    """Return the surprise of a transition a -> b, bits.
-
-    Args:
-        made: other sessions that made it.
-        leaving: edges of other sessions that leave a, as far as single edges were counted.
-        entering: edges of other sessions that enter b.
-        total: edges of other sessions.
-    """
-    common = max(0, entering) / total if total > 0 else 0.0
-    follows = max(0, made) / leaving if leaving > 0 else common
-    return -math.log2(min(1.0, (1 - OF_ALL) * follows + OF_ALL * common + LEAST))
-
-
 def surprises(edges: Iterable[int], table: DegreeTable) -> list[float]:
     """Return the surprise of each of a session's edges, in their order.
 
@@ -43,30 +29,63 @@ def surprises(edges: Iterable[int], table: DegreeTable) -> list[float]:
         edges: packed edges.
         table: the partition's table that numbered the endpoints.
     """
-    links = table.links
-    pairs = [(links[edge >> EDGE_BITS], links[edge & DESTINATION_MASK]) for edge in edges]
-    return surprises_of(pairs, table.overall, counted=not table.overall.frozen)
+    links, degrees = table.links, table.overall
+    edges = list(edges)
+    tables = (degrees.read_transitions, degrees.read_leaving, degrees.read_destination, degrees.total_edges)
+    return surprises_of(
+        [links[edge >> EDGE_BITS] for edge in edges],
+        [links[edge & DESTINATION_MASK] for edge in edges],
+        *tables,
+        counted=not degrees.frozen,
+    )
 
 
-def surprises_of(pairs: list[tuple[int, int]], degrees: GlobalDegrees, *, counted: bool) -> list[float]:
+def surprises_by_name(edges: Iterable[tuple[str, str]], degrees: GlobalDegrees) -> list[float]:
+    """Return the surprise of each edge of a graph that is in no degree table.
+
+    Args:
+        edges: names of source and destination of each.
+        degrees: what is read.
+    """
+    numbered = [(degrees.ids.get(source, -1), degrees.ids.get(destination, -1)) for source, destination in edges]
+    # Nobody has been at an endpoint without a number: its place is the last one.
+    tables = ([*degrees.read_transitions, {}], [*degrees.read_leaving, 0], [*degrees.read_destination, 0])
+    sources, destinations = [source for source, _ in numbered], [destination for _, destination in numbered]
+    return surprises_of(sources, destinations, *tables, degrees.total_edges, counted=False)
+
+
+def surprises_of(  # noqa: PLR0913, PLR0917 -- tables and what is looked up in them
+    sources: Sequence[int],
+    destinations: Sequence[int],
+    transitions: Sequence[Mapping[int, int]],
+    leaving: Sequence[int],
+    entering: Sequence[int],
+    total: int,
+    *,
+    counted: bool,
+) -> list[float]:
     """Return the surprise of each edge of a session.
 
     Args:
-        pairs: worker-wide numbers of source and destination of each; -1 stands for an endpoint that has none.
-        degrees: what is read.
-        counted: the session's own edges are in them.
+        sources: number of each edge's source.
+        destinations: number of each edge's destination.
+        transitions: sessions that made an edge, by source and destination.
+        leaving: edges that leave an endpoint, as far as single edges were counted.
+        entering: edges that enter an endpoint.
+        total: all edges.
+        counted: the session's own edges are among them.
     """
     own = int(counted)
-    total = degrees.total_edges - own * len(pairs)
-    own_leaving = Counter(source for source, _ in pairs)
-    own_entering = Counter(destination for _, destination in pairs)
-    transitions, leaving, entering = degrees.read_transitions, degrees.read_leaving, degrees.read_destination
-    return [
-        surprise(
-            transitions.get(source << PAIR_BITS | destination, 0) - own,
-            (leaving[source] if source >= 0 else 0) - own * own_leaving[source],
-            (entering[destination] if destination >= 0 else 0) - own * own_entering[destination],
-            total,
-        )
-        for source, destination in pairs
-    ]
+    own_leaving, own_entering = (Counter(sources), Counter(destinations)) if counted else (Counter[int](),) * 2
+    others = total - own * len(sources)
+    found = []
+    for source, destination in zip(sources, destinations, strict=True):
+        entered, left = entering[destination] - own_entering[destination], leaving[source] - own_leaving[source]
+        made = transitions[source].get(destination, 0) - own
+        common = entered / others if entered > 0 and others > 0 else 0.0
+        follows = common
+        if left > 0:
+            follows = made / left if made > 0 else 0.0
+        probability = (1 - OF_ALL) * follows + OF_ALL * common + LEAST
+        found.append(-math.log2(probability) if probability < 1 else 0.0)
+    return found

@@ -139,6 +139,7 @@ class StateGauges:
         self._intakes = tuple(intakes)
         self._detector = detector
         self._overflowed = 0
+        self._uncounted = 0
 
     def refresh(self) -> None:
         """Set every gauge to the present."""
@@ -178,3 +179,6 @@ class StateGauges:
         overflowed = sum(state.table.overflowed for state in detector.partitions.values())
         telemetry.caps_reached.labels("max_endpoints").inc(max(0, overflowed - self._overflowed))
         self._overflowed = overflowed
+        uncounted = sum(state.table.uncounted for state in detector.partitions.values())
+        telemetry.caps_reached.labels("max_transitions").inc(max(0, uncounted - self._uncounted))
+        self._uncounted = uncounted

@@ -18,8 +18,8 @@ from stream.dead_letters import Reason
 from stream.metrics import Label, counter, declared, gauge, histogram
 
 STAGES = ("normalise", "sessionize", "score")
-CAPS = ("max_calls", "max_duration", "max_edges", "max_endpoints", "max_open")
-"""Settings whose limit a session or a table can reach."""
+CAPS = ("max_calls", "max_duration", "max_edges", "max_endpoints", "max_open", "max_transitions")
+"""Limits that a session or a table can reach: settings, but for the last (``featurizer.degrees``)."""
 HOLDING_BACK = (Decision.COOLDOWN, Decision.REPEATED)
 
 _LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 300, 1800, 3600)

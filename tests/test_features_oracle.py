@@ -221,6 +221,7 @@ def test_features_of_a_small_graph_by_hand() -> None:
 walks_of_some = st.lists(st.lists(st.sampled_from("abc"), min_size=2), min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(k=st.integers(2, 6), walks=walks_of_some)
 def test_k_times_the_same_traffic_gives_the_same_features(k: int, walks: list[list[str]]) -> None:
     def features(times: int) -> list[tuple[float, ...]]:
@@ -338,6 +339,7 @@ def test_a_session_is_not_its_own_usual() -> None:
     assert often["max_surprise"] >= once["max_surprise"] > 4
 
 
+@settings(deadline=None)
 @given(k=st.integers(2, 6), walks=walks_of_some, walk=st.lists(st.sampled_from("abc"), min_size=2))
 def test_k_times_the_others_surprise_as_much(k: int, walks: list[list[str]], walk: list[str]) -> None:
     def values(times: int) -> list[float]:
@@ -353,6 +355,7 @@ def test_k_times_the_others_surprise_as_much(k: int, walks: list[list[str]], wal
     np.testing.assert_allclose(values(1), values(k), rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(walks=walks_of_some, walk=st.lists(st.sampled_from("abc"), min_size=2))
 def test_frozen_tables_of_ten_times_the_traffic_give_the_same_features(walks: list[list[str]], walk: list[str]) -> None:
     learned = Watched(SessionPolicy())

@@ -14,7 +14,7 @@ from stream.settings import load_settings
         ({}, 250_000),
         ({"state.memory_budget": "400MB"}, 100_000 * 1000 // SESSION_BYTES),
         ({"state.memory_budget": "400MB", "sessions.max_open": 7}, 7),
-        ({"state.memory_budget": 8_000_000, "topics.partitions": 2, "inputs": [{"topic": "k", "keyed": True}]}, 2000),
+        ({"state.memory_budget": 9_600_000, "topics.partitions": 2, "inputs": [{"topic": "k", "keyed": True}]}, 2000),
     ],
 )
 def test_it_is_shared_out_over_all_partitions_a_worker_may_have_to_take(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from featurizer.degrees import NOT_A_NODE
 from featurizer.session import FORM, NEVER, Session, end_of, pack, timers_of, unpack
-from featurizer.tallies import MOST_ADDRESSES, MOST_ROUTES, TALLIES, UNANSWERED
+from featurizer.tallies import MOST_ADDRESSES, TALLIES, UNANSWERED
 from tests.old_sessions import first_form
 
 times = st.integers(-(1 << 50), 1 << 50)
@@ -29,11 +29,10 @@ def sessions(draw: st.DrawFn) -> Session:
     session.requests = draw(st.binary(max_size=16).map(lambda own: own[: len(own) // 8 * 8]))
     many = st.sampled_from([1, 2, 255, 256, 70_000])
     session.edges = draw(st.dictionaries(counts, many, max_size=40))
-    session.tally = array("I", draw(st.lists(st.just(0) | many, min_size=TALLIES, max_size=TALLIES)))
-    session.pause_sum, session.pause_squares = draw(sums), draw(sums)
-    session.objects = draw(
-        st.dictionaries(st.integers(0, 65_534), st.integers(1, (1 << 128) - 1), max_size=MOST_ROUTES)
-    )
+    session.tally = array("I", list(draw(st.binary(min_size=TALLIES, max_size=TALLIES))))
+    session.tally[draw(st.integers(0, TALLIES - 1))] = draw(many)
+    session.pause_squares = draw(sums)
+    session.objects = draw(st.dictionaries(st.integers(0, 65_534), st.integers(1, (1 << 128) - 1), max_size=5))
     session.addresses = draw(st.binary(max_size=4 * MOST_ADDRESSES).map(lambda own: own[: len(own) // 4 * 4]))
     return session
 
@@ -71,7 +70,7 @@ def test_a_session_of_thirty_calls_takes_a_few_hundred_bytes() -> None:
     session.requests = bytes(16 * 8)
     session.objects = dict.fromkeys(range(5), 1)
     session.addresses = bytes(4)
-    assert len(pack(session)) == 137 + 128 + 150 + 5 * 18 + 4
+    assert len(pack(session)) == 129 + 128 + 150 + 5 * 18 + 4
 
 
 def test_a_session_of_the_first_form_begins_to_count_where_it_is() -> None:

@@ -47,11 +47,12 @@ class Workload(NamedTuple):
 class _Slot:
     """A client in the middle of a session."""
 
-    __slots__ = ("at", "client", "key", "left")
+    __slots__ = ("address", "at", "client", "key", "left")
 
     def __init__(self, number: int, at: int, left: int) -> None:
         self.client = f"client-{number:06d}"
         self.key = self.client.encode()
+        self.address = f"198.{18 + (number >> 16 & 1)}.{number >> 8 & 255}.{number & 255}"
         self.at = at
         self.left = left
 
@@ -79,7 +80,17 @@ def wire_records(workload: Workload) -> Iterator[WireRecord]:
         place = (draw >> 20) % active
         slot = slots[place]
         time = workload.start + int(i * step_ms)
-        call = ApiCall(time, slot.client, names[slot.at], 200, (draw & mask) / 10, f"{draw:016x}{i:016x}")
+        call = ApiCall(
+            time,
+            slot.client,
+            names[slot.at],
+            200,
+            (draw & mask) / 10,
+            f"{draw:016x}{i:016x}",
+            "user",
+            slot.address,
+            (draw >> 40 & 7) * 0x9E3779B1 & 0xFFFFFFFF,  # one of eight objects
+        )
         yield WireRecord(slot.key, encode_call(call), time)
         slot.left -= 1
         if slot.left:
