@@ -142,7 +142,8 @@ class ModelSettings(Section):
     minimum_edges: int | None = setting(
         None,
         "edges",
-        "Below this many edges in the degree tables verdicts are learning: rules alert instead of the model (rules.enabled). Unset: the bundle's.",
+        "Below this many edges in the degree tables verdicts are learning: rules alert instead of the model "
+        "(rules.enabled). Unset: the bundle's.",
         ge=0,
     )
     threshold_open: float | None = setting(
