@@ -198,6 +198,8 @@ class Gatewatch:
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
+                # A broker would hold the last answer of each partition up for half a second, in case that more comes.
+                "fetch.wait.max.ms": 10,
             }
         )
         try:
@@ -208,7 +210,7 @@ class Gatewatch:
             deadline = time.monotonic() + PATIENCE_S
             while unread:
                 assert time.monotonic() < deadline, f"{topic} could not be read to its end: {unread}"
-                for message in reader.consume(10_000, 0.2):
+                for message in reader.consume(10_000, 0.05):
                     error, number = message.error(), message.partition() or 0
                     if error is None:
                         yield message
