@@ -62,11 +62,11 @@ class IdentityChain(msgspec.Struct, frozen=True):
                 if not name or name == "-" or name.isspace():
                     continue
                 if kind is Identity.ADDRESS_AGENT:
-                    return with_agent(checked_client(address or "", field), name[:_LONGEST_HASHED]), kind
+                    return with_agent(checked_client(address or "", field), name), kind
                 if status == UNAUTHORIZED:
                     continue
                 if kind is Identity.SESSION:
-                    return session_name(name[:_LONGEST_HASHED]), kind
+                    return session_name(name), kind
                 if len(name) <= LONGEST_CLIENT:
                     return name, kind
             return checked_client(address or "", field), Identity.ADDRESS
@@ -89,21 +89,16 @@ class IdentityChain(msgspec.Struct, frozen=True):
         return (forwarded_address(forwarded, believed) if believed and forwarded else "") or peer
 
 
-@lru_cache(16_384)
 def session_name(session: str) -> str:
     """Return the name of the client of a session: its id or cookie goes no further than this."""
-    return SESSION_MARK + _short_hash(session, _SESSION_BYTES)
+    return SESSION_MARK + _short_hash(session[:_LONGEST_HASHED], _SESSION_BYTES)
 
 
 def with_agent(address: str, agent: str) -> str:
     """Return the name of a client by address and user agent."""
-    return address + AGENT_MARK + _agent_hash(agent)
+    return address + AGENT_MARK + _short_hash(agent[:_LONGEST_HASHED], _AGENT_BYTES)
 
 
 @lru_cache(16_384)
-def _agent_hash(agent: str) -> str:
-    return _short_hash(agent, _AGENT_BYTES)
-
-
 def _short_hash(text: str, size: int) -> str:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
