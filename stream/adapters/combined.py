@@ -10,9 +10,10 @@ number is read, other fields of one's own are ignored. That number is
 - without a point, Apache's ``%D``: MICROSECONDS (Apache's ``%T``, whole seconds, cannot be told from it: log ``%D``).
   Apache stamps a line when the request BEGINS.
 
-There are a user, an agent and an address to name the client by. Quotes and bytes that are escaped (``\"``, ``\x22``) are read as the server meant them. A request line that is none (``-``, bytes of
-another protocol) is a call to ``{malformed}``: clients send such things, so they cannot make rejects. A line with a
-time or a syslog header before it is a reject: who called could not be told.
+There are a user, an agent and an address to name the client by. Quotes and bytes that are escaped (``\"``, ``\x22``)
+are read as the server meant them. A request line that is none (``-``, bytes of another protocol) is a call to
+``{malformed}``: clients send such things, so they cannot make rejects. A line with a time or a syslog header before it
+is a reject: who called could not be told.
 """
 
 import re

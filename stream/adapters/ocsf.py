@@ -128,7 +128,8 @@ def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
             raise invalid("class_uid", "neither HTTP Activity (4002) nor API Activity (6003)")
         status = _status(event)
         method, path, template = _target(event)
-        address = identities.address(_forwarded(event.http_request), event.src_endpoint and event.src_endpoint.ip)
+        peer = event.src_endpoint.ip if event.src_endpoint else None
+        address = identities.address(_forwarded(event.http_request), peer)
         client, identity = client_of(_names(event), address, status, "src_endpoint.ip")
         endpoint, object_id = target(method, checked_path(path, "http_request.url.path"), status, template)
         return ApiCall(
@@ -148,20 +149,19 @@ def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
 
 def _names(event: _Event) -> tuple[str | None, ...]:
     """Return user, credential, session and agent."""
-    agent = event.http_request and event.http_request.user_agent
-    if event.actor is None:
-        return None, None, None, agent
-    user, session = event.actor.user, event.actor.session
+    request, actor = event.http_request, event.actor
+    user = actor.user if actor else None
+    session = actor.session if actor else None
     name = credential = None
     if user is not None:
         name = user.uid or user.name
         credentials = user.programmatic_credentials
         credential = credentials[0].uid if credentials else user.credential_uid
-    return name, credential, session and session.uid, agent
+    return name, credential, session.uid if session else None, request.user_agent if request else None
 
 
 def _forwarded(request: _Request | None) -> str | None:
-    addresses = request and request.x_forwarded_for
+    addresses = request.x_forwarded_for if request else None
     return ",".join(addresses) if isinstance(addresses, tuple) else addresses
 
 

@@ -1,8 +1,8 @@
 """Pseudonyms: keyed names in place of clients and addresses, from the first stage on.
 
-A pseudonym is ``hmac:KEY:HEX``: the id of the key, and the first 128 bits of HMAC-SHA-256 over the name. Who has the key
-can say which pseudonym a known name has; nobody can say which name a pseudonym has but by trying names with the key.
-Without the key the short list of all IPv4 addresses could be tried, which is why a plain hash would not do.
+A pseudonym is ``hmac:KEY:HEX``: the id of the key, and the first 128 bits of HMAC-SHA-256 over the name. Who has the
+key can say which pseudonym a known name has; which name a pseudonym has, even they can only find out by trying names.
+A plain hash would not do: anybody could try all IPv4 addresses.
 """
 
 import hmac

@@ -31,7 +31,7 @@ AgentFlag = Annotated[
 ]
 
 
-def pseudonym(
+def pseudonym(  # noqa: PLR0913 -- one parameter per flag
     name: NameArgument,
     *,
     session: SessionFlag = False,

@@ -9,8 +9,8 @@ class DeadLettersSettings(Section):
     originals: bool = setting(
         default=True,
         unit="true or false",
-        why="Keep the original bytes and the key of the record, whatever is in them: to look at, and to feed back. False "
-        "keeps reason, position and size alone.",
+        why="Keep the original bytes and the key of the record, whatever is in them: to look at, and to feed back. "
+        "False keeps reason, position and size alone.",
     )
     limit_share: float = setting(
         0.05,
