@@ -295,6 +295,11 @@ class FeatureVector(msgspec.Struct, frozen=True):
     close_reason: str | None = None
     identity: str = ""
 
+    def named(self) -> dict[str, float]:
+        """Return the values by feature; empty when they follow none of SCHEMAS."""
+        schema = SCHEMAS.get(self.schema)
+        return {} if schema is None else dict(zip(schema.names, self.values, strict=True))
+
 
 Matrix = NDArray[np.float64]
 

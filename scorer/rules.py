@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from featurizer.features import SCHEMAS, FeatureVector, Group
+from featurizer.features import FeatureVector, Group
 from scorer.reasons import Contribution, Direction, Explanation, Reason
 
 RULES_UID = "rules-1"
@@ -109,8 +109,7 @@ def explain_rules(vector: FeatureVector, policy: RulePolicy) -> Explanation:
 
 def _ratios(vector: FeatureVector, policy: RulePolicy) -> dict[str, float]:
     """Return each count by its limit; 0 where it is not known."""
-    schema = SCHEMAS.get(vector.schema)
-    values = dict(zip(schema.names, vector.values, strict=True)) if schema else {}
+    values = vector.named()
     counts = {name: rule.counted(vector, values) for name, rule in RULES.items()}
     return {name: 0.0 if math.isnan(count) else count / getattr(policy, name) for name, count in counts.items()}
 

@@ -363,5 +363,5 @@ class Detector(Sessionizer):
         # Edges do not tell all that was called when there are none, or when there was no room for more.
         whole = 0 < sample.n_edges < self._sessions.max_edges
         endpoints = endpoints_of(covered, sample.state.table)
-        facts = facts_of(sample.vector, verdict.score, self.judge.schema.names, endpoints, whole=whole)
+        facts = facts_of(sample.vector, verdict.score, endpoints, whole=whole)
         return self.suppressions.find(facts, sample.clock)
