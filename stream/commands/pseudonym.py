@@ -17,7 +17,7 @@ from stream.settings import Settings
 NameArgument = Annotated[
     str,
     typer.Argument(
-        metavar="NAME|-",
+        metavar="NAME",
         help="Client or address as the gateway logs it; - reads it from standard input.",
         show_default=False,
     ),
