@@ -2,22 +2,22 @@
 
 Fields have the names of NGINX's variables; values may be text or numbers:
 
-================== ===================================================================================================
-``msec``           epoch seconds with milliseconds. Else ``time_iso8601``, else ``time_local``. NGINX takes all three
-                   when it writes the line, at the END of the request: ``request_time`` is taken off
-``remote_addr``    the address
-``request_method`` with ``path`` or ``request_uri``; else ``request``, the whole request line
-``status``         optional; ``000`` and ``-`` are 0, none recorded
-``request_time``   optional, seconds with milliseconds
-``request_id``     optional
-``route``          optional, the template if your configuration knows it
-``remote_user``    optional, the user
-``jwt_claim_sub``  optional, the subject: what NGINX Plus' ``auth_jwt`` has checked, or a variable of your own
-``api_client_name`` optional, the credential: whose API key it is, by a ``map`` from keys to names
-``cookie_session`` optional, the session: the cookie of that name, or ``"cookie_session":"$cookie_NAME"``
-``http_user_agent`` optional, the agent
+======================== ===============================================================================================
+``msec``                 epoch seconds with milliseconds. Else ``time_iso8601``, else ``time_local``. NGINX takes all
+                         three when it writes the line, at the END of the request: ``request_time`` is taken off
+``remote_addr``          the address
+``request_method``       with ``path`` or ``request_uri``; else ``request``, the whole request line
+``status``               optional; ``000`` and ``-`` are 0, none recorded
+``request_time``         optional, seconds with milliseconds
+``request_id``           optional
+``route``                optional, the template if your configuration knows it
+``remote_user``          optional, the user
+``jwt_claim_sub``        optional, the subject: what NGINX Plus' ``auth_jwt`` has checked, or a variable of your own
+``api_client_name``      optional, the credential: whose API key it is, by a ``map`` from keys to names
+``cookie_session``       optional, the session: the cookie of that name, or ``"cookie_session":"$cookie_NAME"``
+``http_user_agent``      optional, the agent
 ``http_x_forwarded_for`` optional, read with ``identity.trusted_hops`` only: NGINX's own ``real_ip_header`` is better
-================== ===================================================================================================
+======================== ===============================================================================================
 
 Other fields are ignored. ``uri`` is not read: NGINX has decoded and rewritten it. A request that NGINX could not parse
 has no method or no path in the log: it is a call to ``{malformed}``.

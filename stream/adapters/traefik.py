@@ -2,18 +2,18 @@
 
 Fields, as in ``pkg/middlewares/accesslog/logdata.go`` (the same since 1.4):
 
-==================== =================================================================================================
-``StartUTC``         start of the request, RFC 3339 with up to nanoseconds; else ``StartLocal``. ``time`` is when the
-                     line was written, to the second, and is not read
+====================== =================================================================================================
+``StartUTC``           start of the request, RFC 3339 with up to nanoseconds; else ``StartLocal``. ``time`` is when the
+                       line was written, to the second, and is not read
 ``RequestMethod``
-``RequestPath``      with query (traefik/traefik#4142), which ends here
-``DownstreamStatus`` optional, a number: what the client got. ``OriginStatus`` is absent where Traefik answered itself
-``Duration``         optional, NANOSECONDS
-``ClientUsername``   the user; with status 401 only a claim: basic auth logs a name before it checks it
-``ClientHost``       the address: the header ``X-Forwarded-For`` where there is one, see below; else the peer
-``ClientAddr``       else the address: the peer's, with its port
+``RequestPath``        with query (traefik/traefik#4142), which ends here
+``DownstreamStatus``   optional, a number: what the client got. ``OriginStatus`` is absent where Traefik answered itself
+``Duration``           optional, NANOSECONDS
+``ClientUsername``     the user; with status 401 only a claim: basic auth logs a name before it checks it
+``ClientHost``         the address: the header ``X-Forwarded-For`` where there is one, see below; else the peer
+``ClientAddr``         else the address: the peer's, with its port
 ``request_User-Agent`` the agent, where Traefik is told to keep that header
-==================== =================================================================================================
+====================== =================================================================================================
 
 What to know:
 
