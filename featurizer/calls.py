@@ -1,20 +1,9 @@
 """ApiCall: one call of a client to an API, as every later stage sees it."""
 
-from enum import StrEnum
-
 import msgspec
 
 UNMATCHED_ROUTE = "{unmatched}"
 """Route of a call that no route of the API answered (HTTP 404): a scanner must not mint endpoints."""
-
-
-class Identity(StrEnum):
-    """What the name of a client is."""
-
-    USER = "user"
-    """A user whom the gateway authenticated."""
-    ADDRESS = "address"
-    """A network address: nothing better was logged."""
 
 
 class ApiCall(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -30,8 +19,8 @@ class ApiCall(msgspec.Struct, array_like=True, frozen=True, gc=False):
         status: HTTP response status code, 0 when the gateway recorded none.
         duration_ms: time the gateway took to answer, milliseconds, when recorded.
         request_id: the gateway's id of the request, when recorded; used to drop exact duplicates.
-        identity: what ``client`` is, a value of Identity; empty when not known. A plain text here, so that a worker
-            reads the calls of one that knows more kinds.
+        identity: what ``client`` is, a value of ``featurizer.identity``; empty when not known. A plain text here, so
+            that a worker reads the calls of one that knows more kinds.
         address: network address that the call came from, when recorded.
         object_id: 32-bit checksum of what the path had at the route's parameters: which object was asked for, without
             its id. None when the route has no parameter.

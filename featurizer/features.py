@@ -280,6 +280,7 @@ class FeatureVector(msgspec.Struct, frozen=True):
         values: raw feature values in schema order; NaN (null on the wire) where missing.
         total_edges: edges in the global degree tables at that moment: how much they had learnt.
         close_reason: why the session ended; None while it is open.
+        identity: what ``client`` is, a value of ``featurizer.identity``; empty when not known.
     """
 
     session_id: str
@@ -292,6 +293,7 @@ class FeatureVector(msgspec.Struct, frozen=True):
     values: tuple[float, ...]
     total_edges: int
     close_reason: str | None = None
+    identity: str = ""
 
     def named(self) -> dict[str, float]:
         """Return the values by feature; empty when they follow none of SCHEMAS."""

@@ -15,6 +15,7 @@ from struct import Struct
 import msgspec
 
 from featurizer.degrees import NOT_A_NODE
+from featurizer.identity import Identity
 from featurizer.tallies import ADDRESS_BYTES, OBJECT_BITS, TALLIES, UNANSWERED, new_tally
 
 NEVER = 1 << 62
@@ -42,6 +43,14 @@ _extras_of = Struct("<xBH").unpack_from
 _edges_of = Struct(f"<{_HEADER.size - 4}xI").unpack_from
 _more_of = Struct(f"<{_HEADER.size + _MORE.size - 2}xBB").unpack_from
 _EARLY, _CLOSING, _WIDE = 1, 2, 4
+_IDENTITY_SHIFT = 3  # the five bits of the flags that are left
+_IDENTITIES = (
+    "",
+    *(Identity.USER, Identity.ADDRESS, Identity.CONSUMER, Identity.SUBJECT, Identity.CREDENTIAL),
+    *(Identity.SESSION, Identity.ADDRESS_AGENT),
+)
+"""Packed as their number here: never reordered, added to at the end. Before there were kinds the number was 0."""
+_NUMBERS = {str(identity): number for number, identity in enumerate(_IDENTITIES)}
 _EDGE_BYTES = 4
 _WIDE_BYTES = 4
 _NODE_BYTES = 2
@@ -93,6 +102,7 @@ class Session:
 
     Attributes:
         client: identity of the caller.
+        identity: what ``client`` is, by the call that opened the session; empty when not known.
         opened: event time of the call that arrived first; part of the id, so it never changes.
         offset: log offset of that call; of a session that was moved, with its first partition (see ORIGIN_SHIFT).
         ordinal: sessions that the same record had opened before; with the offset it makes the id unique.
@@ -130,6 +140,7 @@ class Session:
         "durable",
         "edges",
         "end",
+        "identity",
         "last_node",
         "lingers",
         "next_check",
@@ -147,6 +158,7 @@ class Session:
 
     def __init__(self, client: str, time: int, offset: int, first_vector: int) -> None:
         self.client = client
+        self.identity = ""
         self.opened = self.start = self.end = time
         self.offset = offset
         self.ordinal = 0
@@ -178,6 +190,7 @@ def pack(session: Session) -> bytes:
     """
     edges, objects, tally = session.edges, session.objects, session.tally.tolist()
     flags = _EARLY * session.alerted_open | _CLOSING * session.alerted_closed
+    flags |= _NUMBERS.get(session.identity, 0) << _IDENTITY_SHIFT
     try:
         counts = bytes(edges.values()) + bytes(tally)
     except ValueError:
@@ -244,6 +257,8 @@ def unpack(client: str, packed: bytes) -> Session:
     ) = _HEADER.unpack_from(packed)
     session.alerted_open = bool(flags & _EARLY)
     session.alerted_closed = bool(flags & _CLOSING)
+    number = flags >> _IDENTITY_SHIFT
+    session.identity = _IDENTITIES[number] if number < len(_IDENTITIES) else ""
     start = _HEADER.size + (0 if form == _GRAPH_ONLY else _MORE.size)
     edges_at = start + requests * FINGERPRINT_BYTES
     counts_at = edges_at + n_edges * _EDGE_BYTES

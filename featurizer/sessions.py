@@ -256,6 +256,7 @@ class SessionWindows(OpenSessions):
         if len(self) >= self.policy.max_open:
             self._evict()
         session = Session(call.client, call.time, offset, self.policy.first_vector_calls)
+        session.identity = call.identity
         if call.request_id is not None:
             _already_seen(session, call.request_id)
         # One record may hold many calls, and one of its sessions may end within it.

@@ -95,6 +95,7 @@ class Alert(msgspec.Struct, frozen=True):
         capped: the session had reached a limit, so its graph is incomplete and the score less certain.
         position: where in the log the score was taken.
         suppression: the rule that accounts for it; None when nobody has.
+        identity: what ``client`` is, a value of ``featurizer.identity``; empty when not known.
     """
 
     uid: str
@@ -119,6 +120,7 @@ class Alert(msgspec.Struct, frozen=True):
     capped: bool
     position: Position
     suppression: Suppression | None = None
+    identity: str = ""
 
 
 class AlertPolicy(msgspec.Struct, frozen=True):
@@ -278,6 +280,7 @@ def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the cal
         capped=capped,
         position=position,
         suppression=suppression,
+        identity=vector.identity,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from featurizer.features import FeatureVector
+from featurizer.identity import address_part
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -33,12 +34,14 @@ class Facts(msgspec.Struct, frozen=True):
         values: features, and SESSION_FACTS, by name; None where missing. A name that is not there is not known.
         endpoints: endpoints that the session is known to have called.
         whole: these are all of them.
+        identity: what ``client`` is, a value of ``featurizer.identity``; empty when not known.
     """
 
     client: str
     values: Mapping[str, float | None]
     endpoints: frozenset[str]
     whole: bool
+    identity: str = ""
 
 
 class Condition(Protocol):
@@ -71,8 +74,21 @@ class ClientIn(msgspec.Struct, frozen=True):
 
     def holds(self, facts: Facts) -> bool:
         """Return whether it holds; a client that is no address is in no network."""
-        address = _address(facts.client)
+        address = _address(address_part(facts.client, facts.identity))
         return address is not None and any(address in network for network in self.networks)
+
+
+class IdentityIs(msgspec.Struct, frozen=True):
+    """The client is known by one of these kinds of names."""
+
+    kinds: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"identity {' or '.join(self.kinds)}"
+
+    def holds(self, facts: Facts) -> bool | None:
+        """Return whether it holds; None when it is not known what the client's name is."""
+        return facts.identity in self.kinds if facts.identity else None
 
 
 class OnlyEndpoints(msgspec.Struct, frozen=True):
@@ -174,12 +190,15 @@ def facts_of(vector: FeatureVector, score: float, endpoints: Iterable[str], *, w
     """
     values = {name: None if isnan(value) else value for name, value in vector.named().items()}
     about = (vector.calls, (vector.end - vector.start) / 1000, score)
-    return Facts(vector.client, values | dict(zip(SESSION_FACTS, about, strict=True)), frozenset(endpoints), whole)
+    told = values | dict(zip(SESSION_FACTS, about, strict=True))
+    return Facts(vector.client, told, frozenset(endpoints), whole, vector.identity)
 
 
-def _address(client: str) -> Address | None:
+def _address(text: str | None) -> Address | None:
+    if text is None:
+        return None
     try:
-        address = ip_address(client)
+        address = ip_address(text)
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None

@@ -3,6 +3,7 @@
     [[rule]]
     name = "nightly-export"
     client = "svc-export-*"                    # or a list; * any text, ? one character
+    identity = ["address", "address_agent"]    # what the client's name is, see docs/identity.md
     network = "10.20.0.0/16"                   # the client is an address in it
     endpoints = ["GET /export/*"]              # the session called nothing else
     when = ["calls < 500", "n_apis <= 2"]      # all of them
@@ -23,6 +24,7 @@ from typing import Any, Final
 
 import msgspec
 
+from featurizer.identity import Identity
 from scorer.suppression import (
     COMPARISONS,
     SESSION_FACTS,
@@ -30,6 +32,7 @@ from scorer.suppression import (
     ClientIs,
     Compared,
     Condition,
+    IdentityIs,
     OnlyEndpoints,
     Rule,
     Suppressions,
@@ -51,6 +54,7 @@ class RuleEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     reason: str
     expires: Any
     client: _Texts = ()
+    identity: _Texts = ()
     network: _Texts = ()
     endpoints: _Texts = ()
     when: _Texts = ()
@@ -103,7 +107,7 @@ def read_rule(entry: RuleEntry, features: Collection[str]) -> Rule:
         raise ValueError("reason: say why, for whoever reads the suppressed alert")
     conditions = tuple(_conditions(entry, features))
     if not conditions:
-        raise ValueError("it would suppress everything: give client, network, endpoints or when")
+        raise ValueError("it would suppress everything: give client, identity, network, endpoints or when")
     return Rule(entry.name, entry.reason.strip(), expiry_of(entry.expires), conditions)
 
 
@@ -125,6 +129,10 @@ def expiry_of(value: object) -> int:
 def _conditions(entry: RuleEntry, features: Collection[str]) -> Iterator[Condition]:
     if clients := _texts(entry.client, "client"):
         yield ClientIs(clients)
+    if kinds := _texts(entry.identity, "identity"):
+        if unknown := [kind for kind in kinds if kind not in set(Identity)]:
+            raise ValueError(f"identity: there is no {unknown[0]}; there are {', '.join(Identity)}")
+        yield IdentityIs(kinds)
     if networks := _texts(entry.network, "network"):
         try:
             yield ClientIn(tuple(ip_network(text) for text in networks))

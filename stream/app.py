@@ -114,7 +114,9 @@ def add_legs(app: App, settings: Settings, models: Models | None, role: Role, te
     if Role.NORMALISE in role.parts and unkeyed:
         limit = DeadLetterWindow(policy, Role.NORMALISE)
         committed = Recorder(telemetry, settings.sessions.max_edges).committed
-        normalise = NormaliseStage(assembly.normaliser(settings), settings.topics, limit)
+        normalise = NormaliseStage(
+            assembly.normaliser(settings), settings.topics, limit, originals=settings.dead_letters.originals
+        )
         outbox = Outbox(_delivery(settings, Role.NORMALISE), normalise.encode, committed, _interval_s(settings))
         send = add_normalise_agent(app, normalise, outbox, telemetry)
         legs.append(Leg(Role.NORMALISE, _intake(settings, Role.NORMALISE, unkeyed, send, normalise, outbox), normalise))
@@ -150,6 +152,7 @@ def _detect_stage(settings: Settings, detector: Detector, limit: DeadLetterWindo
         policy=CheckpointPolicy(own.checkpoint_interval_s, own.checkpoint_records),
         limit=limit,
         encoding=settings.alerts.encoding,
+        originals=settings.dead_letters.originals,
     )
 
 

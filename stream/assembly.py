@@ -17,7 +17,7 @@ from scorer.drift import DriftPolicy
 from scorer.judge import Judge
 from scorer.rules import RulePolicy
 from scorer.suppression import Suppressions
-from stream.adapters import decoder
+from stream.adapters import IdentityChain, Pseudonyms, decoder
 from stream.batches import Decode
 from stream.bundles import read_bundle
 from stream.challenger import Challenger
@@ -25,6 +25,7 @@ from stream.dead_letter_limit import DeadLetterPolicy
 from stream.errors import CommandError, ExitCode, SettingsError
 from stream.openapi import read_openapi
 from stream.pipeline import Detector, Normaliser, Sessionizer
+from stream.pseudonym_keys import hmac_keys
 from stream.settings import Settings
 from stream.suppressions import read_suppressions
 
@@ -228,10 +229,42 @@ def make_judge(settings: Settings, bundle: ModelBundle, kind: type[J]) -> J:
     )
 
 
+def identity_chain(settings: Settings) -> IdentityChain:
+    """Return which names of a client come first."""
+    return IdentityChain(settings.identity.order, settings.identity.trusted_hops)
+
+
+def pseudonyms(settings: Settings) -> Pseudonyms | None:
+    """Return the pseudonyms of clients and addresses; None when they stay as they are logged.
+
+    Raises:
+        SettingsError: the keys can't be read, or the current one is not among them.
+    """
+    current = settings.privacy.current
+    if current is None:
+        return None
+    try:
+        return Pseudonyms(hmac_keys(settings), current)
+    except ValueError as error:
+        raise SettingsError([f"privacy.current: {error}"]) from None
+
+
+def log_decoder(settings: Settings, log_format: str, routes: RouteTemplates | None = None) -> Decode:
+    """Return how logs of a format are read, in files and in topics.
+
+    Raises:
+        SettingsError: a route or a key is wrong.
+    """
+    templates = route_templates(settings) if routes is None else routes
+    return decoder(log_format, templates, identity_chain(settings), pseudonyms(settings))
+
+
 def normaliser(settings: Settings) -> Normaliser:
     """Return the pipeline's first step over the inputs that are not keyed by client."""
     routes = route_templates(settings)
-    return Normaliser({own.topic: decoder(own.format, routes) for own in settings.inputs if not own.keyed})
+    return Normaliser(
+        {own.topic: log_decoder(settings, own.format, routes) for own in settings.inputs if not own.keyed}
+    )
 
 
 def sessionizer(
@@ -297,7 +330,7 @@ def detect_decoders(settings: Settings) -> dict[str, Decode | None]:
     """Return how the role detect reads each of its topics; None for calls in wire form."""
     routes = route_templates(settings)
     decoders: dict[str, Decode | None] = {
-        own.topic: decoder(own.format, routes) for own in settings.inputs if own.keyed
+        own.topic: log_decoder(settings, own.format, routes) for own in settings.inputs if own.keyed
     }
     decoders[settings.topics.api_calls] = None
     return decoders

@@ -40,6 +40,9 @@ COMMANDS: Mapping[str, Entry] = {
     "explain": Entry("stream.commands.explain", "explain", "Show why a session was alerted, or was not."),
     "label": Entry("stream.commands.label", "label", "Say what alerted sessions were, or show each model's precision."),
     "suppress": Entry("stream.commands.suppress", "app", "Add, list or test suppression rules."),
+    "pseudonym": Entry(
+        "stream.commands.pseudonym", "pseudonym", "Say what a client or an address is called under each key."
+    ),
     "simulate": Entry(
         "stream.commands.simulate", "simulate", "Write simulated traffic with attacks to a topic or file."
     ),

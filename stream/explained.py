@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from scorer.reasons import Contribution, Reason
 from scorer.suppression import Suppression
 from scorer.verdicts import Verdict
 from stream import assembly
+from stream.adapters import decoder
+from stream.adapters.pseudonyms import is_pseudonym
 from stream.batches import MarkKey, Sample
-from stream.errors import CommandError
+from stream.errors import CommandError, SettingsError
 from stream.findings import Finding
 from stream.known_calls import ClientCalls, KnownCall
 from stream.outcomes import Outcome, outcome_of
@@ -106,6 +109,7 @@ class ClientReplay:
 
     def __init__(self, settings: Settings, bundle: ModelBundle, client: str, log_format: str) -> None:
         self._calls = _client_calls(settings, client, log_format)
+        client = self._calls.client
         self._replay = Replay(settings, bundle, log_format, decode=self._calls.decode)
         self._judge = assembly.make_judge(settings, bundle, Judge)
         self._client = client
@@ -209,8 +213,21 @@ def document(explained: Explained, others: Sequence[SessionLine] = ()) -> dict[s
 
 
 def _client_calls(settings: Settings, client: str, log_format: str) -> ClientCalls:
+    """Return what keeps a client's calls: of a name its pseudonym's, and under the key that a pseudonym was made with.
+
+    Raises:
+        SettingsError: a route or a key is wrong, or the key of the client's pseudonym is gone.
+    """
     assembly.route_templates(settings)  # says what is wrong with the routes
-    return ClientCalls(client, log_format, assembly.pinned_routes(settings))
+    identities, pseudonyms = assembly.identity_chain(settings), assembly.pseudonyms(settings)
+    if pseudonyms is not None:
+        try:
+            pseudonyms = pseudonyms.written_like(client)
+        except ValueError as error:
+            raise SettingsError([f"privacy: {client} cannot be found: {error}"]) from None
+        client = client if is_pseudonym(client) else pseudonyms.of(client)
+    own = partial(decoder, log_format, identities=identities, pseudonyms=pseudonyms)
+    return ClientCalls(client, own, assembly.pinned_routes(settings))
 
 
 def _strongest_first(contributions: Iterable[Contribution]) -> tuple[Contribution, ...]:

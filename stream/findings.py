@@ -48,6 +48,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     counterfactual: Counterfactual | None
     contributions: tuple[Contribution, ...]
     transitions: tuple[Transition, ...]
+    identity: str = ""
 
 
 def read_finding(document: Any) -> Finding:
@@ -65,6 +66,7 @@ def read_finding(document: Any) -> Finding:
             "session_id": document["metadata"]["correlation_uid"],
             "client": evidence["actor"]["user"]["uid"],
             "model": document["finding_info"]["analytic"]["uid"],
+            "identity": own.get("identity", ""),
             "kind": own["kind"],
             "occasion": own["occasion"],
             "severity": document["severity"],
@@ -127,7 +129,8 @@ def facts_of_finding(finding: Finding, vector: FeatureVector | None) -> Facts:
     edges = told.get("n_connections")
     whole = edges is not None and 0 < edges <= len(finding.transitions) and not finding.capped
     about = (finding.calls, (finding.end - finding.start) / 1000, finding.score)
-    return Facts(finding.client, told | dict(zip(SESSION_FACTS, about, strict=True)), frozenset(endpoints), whole)
+    told |= dict(zip(SESSION_FACTS, about, strict=True))
+    return Facts(finding.client, told, frozenset(endpoints), whole, finding.identity)
 
 
 def by_uid(findings: Iterable[Finding]) -> dict[str, Finding]:

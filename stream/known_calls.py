@@ -1,13 +1,13 @@
 """Known calls: one client's calls in log files, each with the path that its endpoint was made of."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from featurizer.calls import UNMATCHED_ROUTE, ApiCall
 from featurizer.routes import RouteTemplates, Target
-from stream.adapters import Decode, Decoded, decoder
+from stream.adapters import Decode, Decoded
 
 
 class Decision(NamedTuple):
@@ -63,18 +63,18 @@ class ClientCalls:
 
     Args:
         client: who.
-        log_format: format of the records.
+        decoder: makes what reads the records, given route templates.
         pinned: routes that win over the heuristics.
 
     Attributes:
         calls: the client's calls, in the order of the log.
     """
 
-    def __init__(self, client: str, log_format: str, pinned: Sequence[str]) -> None:
+    def __init__(self, client: str, decoder: Callable[[RouteTemplates], Decode], pinned: Sequence[str]) -> None:
         self.client = client
         self.calls: list[KnownCall] = []
         self._templates = NotingTemplates(pinned)
-        self._decode: Decode = decoder(log_format, self._templates)
+        self._decode: Decode = decoder(self._templates)
 
     def decode(self, value: bytes | None) -> Decoded:
         """Return what a record holds, as an adapter does, and keep the client's calls of it."""

@@ -244,6 +244,7 @@ class Sessionizer:
             values=measure_session(session, state.table, self._schema),
             total_edges=self.degrees.total_edges,
             close_reason=reason,
+            identity=session.identity,
         )
         windows = state.windows
         self._samples.append(Sample(state, session, vector, state.offset, windows.max_time, session.arrival))

@@ -18,7 +18,6 @@ from scorer.bundle import ModelBundle
 from scorer.judge import Judge
 from scorer.verdicts import Readiness
 from stream import assembly
-from stream.adapters import decoder
 from stream.batches import Batch, Decode
 from stream.pipeline import Sessionizer
 from stream.records import REPLAY, FileRecord
@@ -178,4 +177,4 @@ def without_linger(settings: Settings) -> Settings:
 
 
 def _decoders(settings: Settings, log_format: str) -> dict[str, Decode | None]:
-    return {REPLAY.topic: decoder(log_format, assembly.route_templates(settings))}
+    return {REPLAY.topic: assembly.log_decoder(settings, log_format)}

@@ -27,12 +27,16 @@ class NormaliseStage:
         normaliser: turns gateway logs into calls.
         topics: names of the output topics.
         limit: of its dead letters.
+        originals: keep the original bytes in dead letters.
     """
 
-    def __init__(self, normaliser: Normaliser, topics: TopicsSettings, limit: DeadLetterWindow) -> None:
+    def __init__(
+        self, normaliser: Normaliser, topics: TopicsSettings, limit: DeadLetterWindow, *, originals: bool = True
+    ) -> None:
         self.normaliser = normaliser
         self.limit = limit
         self._topics = topics
+        self._originals = originals
 
     def assign(self, names: Iterable[TopicPartition]) -> None:
         """Do nothing."""
@@ -54,7 +58,9 @@ class NormaliseStage:
         topics = self._topics
         oldest = now_ms() - round(topics.api_calls_retention_h * _MS_PER_H / 2)
         records = [call_record(topics.api_calls, call, arrival, oldest) for call, arrival in batch.calls]
-        records += [dead_letter_record(topics.dead_letters, letter) for letter in batch.dead_letters]
+        records += [
+            dead_letter_record(topics.dead_letters, letter, originals=self._originals) for letter in batch.dead_letters
+        ]
         return records
 
 
@@ -87,6 +93,7 @@ class DetectStage:
         policy: when to make checkpoints.
         limit: of its dead letters.
         encoding: of the alerts.
+        originals: keep the original bytes in dead letters.
     """
 
     def __init__(  # noqa: PLR0913 -- the parts of a stage, each named at the call
@@ -99,6 +106,7 @@ class DetectStage:
         policy: CheckpointPolicy,
         limit: DeadLetterWindow,
         encoding: AlertEncoding = "ocsf",
+        originals: bool = True,
     ) -> None:
         self.detector = detector
         self.limit = limit
@@ -107,6 +115,7 @@ class DetectStage:
         self._sessions = sessions
         self._policy = policy
         self._encoding = encoding
+        self._originals = originals
         self._state_topics = StateTopics(topics.state, topics.degrees)
         self._partitions: dict[str, int] = {}
         self._seen_partitions: dict[TopicPartition, int] = {}
@@ -214,6 +223,8 @@ class DetectStage:
                 vector_record(topics.features, sample.vector, verdict, self._schema, trials[at] if trials else None)
                 for at, (sample, verdict) in enumerate(zip(batch.samples, batch.verdicts, strict=True))
             ]
-        records += [dead_letter_record(topics.dead_letters, letter) for letter in batch.dead_letters]
+        records += [
+            dead_letter_record(topics.dead_letters, letter, originals=self._originals) for letter in batch.dead_letters
+        ]
         records += [mark_record(state, mark, topics.state) for state, mark in batch.marks]
         return records

@@ -21,6 +21,7 @@ from stream.sections.detection import (
     SessionsSettings,
 )
 from stream.sections.fields import read_text, setting
+from stream.sections.identity import IdentitySettings, PrivacySettings
 from stream.sections.kafka import DeliverySettings, InputSettings, KafkaSettings, StateSettings, TopicsSettings
 from stream.sections.operation import LogSettings, WebSettings
 from stream.settings_errors import problems_of, unknown_environment
@@ -53,6 +54,10 @@ class Settings(BaseSettings):
     topics: TopicsSettings = setting(TopicsSettings(), "table", "Names and shapes of gatewatch's own topics.")
     sessions: SessionsSettings = setting(SessionsSettings(), "table", "When a session begins and ends, and its bounds.")
     degrees: DegreesSettings = setting(DegreesSettings(), "table", "The global degree tables.")
+    identity: IdentitySettings = setting(
+        IdentitySettings(), "table", "Which of the names that a log has of a client is the client's."
+    )
+    privacy: PrivacySettings = setting(PrivacySettings(), "table", "Pseudonyms in place of clients and addresses.")
     routes: RoutesSettings = setting(RoutesSettings(), "table", "Which paths are one endpoint.")
     model: ModelSettings = setting(ModelSettings(), "table", "The model bundle and its thresholds.")
     rules: RulesSettings = setting(RulesSettings(), "table", "What is alerted before the model's verdicts count.")

@@ -53,6 +53,8 @@ class StateMigration:
             sessions=assembly.session_policy(settings),
             policy=CheckpointPolicy(interval_s=0.0, records=1),  # of no account: checkpoints are made by hand
             limit=DeadLetterWindow(assembly.dead_letter_policy(settings), "detect"),
+            encoding=settings.alerts.encoding,
+            originals=settings.dead_letters.originals,
         )
         self._transactional = settings.delivery.guarantee == "exactly_once"
         self._accept_loss = settings.state.accept_loss

@@ -11,7 +11,6 @@ from featurizer.degrees import DESTINATION_MASK, EDGE_BITS
 from featurizer.features import FeatureVector, Occasion
 from featurizer.sessions import CloseReason, Outcome, Session
 from stream import assembly
-from stream.adapters import decoder
 from stream.batches import PartitionState
 from stream.pipeline import Sessionizer
 from stream.records import REPLAY, FileRecord, TopicPartition
@@ -28,7 +27,7 @@ def read_calls(files: Iterable[Path], settings: Settings, log_format: str, progr
         OSError: a file cannot be read.
         SettingsError: a pinned route is wrong.
     """
-    decode = decoder(log_format, assembly.route_templates(settings))
+    decode = assembly.log_decoder(settings, log_format)
     calls: list[ApiCall] = []
     for records in Lines().read(files, progress):
         for record in records:

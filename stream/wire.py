@@ -58,6 +58,8 @@ class FeatureRecord(msgspec.Struct, frozen=True):
         features: values by name of the feature, in schema order; null where a value is missing.
         verdict: what the model said of it.
         challenger: what the model at trial said of it; absent when there is none.
+        identity: what `client` is: consumer, subject, user, credential, session, address_agent or address; empty when
+            not known.
     """
 
     session_id: str
@@ -72,6 +74,7 @@ class FeatureRecord(msgspec.Struct, frozen=True):
     features: dict[str, float | None]
     verdict: Verdict | None = None
     challenger: Verdict | msgspec.UnsetType = msgspec.UNSET
+    identity: str = ""
 
 
 _encoder = msgspec.json.Encoder()
@@ -127,6 +130,7 @@ def vector_record(
         features=dict(zip(schema.names, vector.values, strict=True)),  # NaN is null in JSON
         verdict=verdict,
         challenger=msgspec.UNSET if challenger is None else challenger,
+        identity=vector.identity,
     )
     return Outgoing(topic, client_key(vector.client), _encoder.encode(record), headers=JSON_HEADERS)
 
@@ -157,6 +161,7 @@ def decode_features(data: bytes, schema: FeatureSchema) -> JudgedVector:
         values=tuple(math.nan if value is None else value for value in record.features.values()),
         total_edges=record.total_edges,
         close_reason=record.close_reason,
+        identity=record.identity,
     )
     return JudgedVector(vector, record.verdict)
 
@@ -180,14 +185,22 @@ def decode_label(key: bytes | None, data: bytes) -> SessionLabel:
     return label
 
 
-def dead_letter_record(topic: str, letter: DeadLetter) -> Outgoing:
+def dead_letter_record(topic: str, letter: DeadLetter, *, originals: bool = True) -> Outgoing:
     """Return a dead letter: the original bytes as value, and in the headers where they came from and what is wrong.
 
     An original that the topic could not hold is cut, and a header gives its size: one record must not stop a worker.
+
+    Args:
+        topic: the topic.
+        letter: the dead letter.
+        originals: keep original and key; if not the original is cut to nothing, and so is what an exception said.
     """
+    said = letter.detail
+    if not originals and letter.reason is Reason.INTERNAL_ERROR:
+        said = said.partition("(")[0]  # of an exception its arguments may quote the record
     headers = [
         ("gatewatch.reason", str(letter.reason)),
-        ("gatewatch.detail", letter.detail),
+        ("gatewatch.detail", said),
         ("gatewatch.topic", letter.topic),
         ("gatewatch.partition", str(letter.partition)),
         ("gatewatch.offset", str(letter.offset)),
@@ -195,10 +208,11 @@ def dead_letter_record(topic: str, letter: DeadLetter) -> Outgoing:
     ]
     if letter.index is not None:
         headers.append(("gatewatch.index", str(letter.index)))
-    if len(letter.original) > MAX_ORIGINAL_BYTES:
+    kept = letter.original[: MAX_ORIGINAL_BYTES if originals else 0]
+    if not originals or len(kept) < len(letter.original):
         headers.append(("gatewatch.truncated-from", str(len(letter.original))))
-    key = letter.key if letter.key is None or len(letter.key) <= MAX_KEY_BYTES else None
-    return Outgoing(topic, key, letter.original[:MAX_ORIGINAL_BYTES], headers=headers)
+    with_key = originals and letter.key is not None and len(letter.key) <= MAX_KEY_BYTES
+    return Outgoing(topic, letter.key if with_key else None, kept, headers=headers)
 
 
 class StoredDeadLetter(NamedTuple):

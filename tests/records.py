@@ -155,6 +155,8 @@ def detect_stage(
     sessions: SessionPolicy = SESSIONS,
     limit: DeadLetterWindow | None = None,
     detector: Detector | None = None,
+    *,
+    originals: bool = True,
 ) -> DetectStage:
     """Return the role detect; it makes a checkpoint every ten seconds or thousand records."""
     return DetectStage(
@@ -164,6 +166,7 @@ def detect_stage(
         sessions=sessions,
         policy=CheckpointPolicy(interval_s=10, records=1000),
         limit=limit or DeadLetterWindow(DeadLetterPolicy(), "detect"),
+        originals=originals,
     )
 
 

@@ -151,6 +151,22 @@ def test_a_client_that_is_an_address_is_the_source(client: str, there: dict[str,
     assert found.keys().isdisjoint({"suid", "suser"})
 
 
+@pytest.mark.parametrize(
+    ("client", "identity", "there"),
+    [
+        ("ann", "consumer", {"suid": "ann", "suser": "ann"}),
+        ("192.0.2.7", "user", {"suid": "192.0.2.7", "suser": "192.0.2.7"}),
+        ("key-1", "credential", {"suid": "key-1"}),
+        ("192.0.2.7+0a1b", "address_agent", {"suid": "192.0.2.7+0a1b", "src": "192.0.2.7"}),
+        ("hmac:k1:0a1b", "address", {"suid": "hmac:k1:0a1b"}),
+    ],
+)
+def test_the_kind_of_a_client_s_name_says_where_it_is_told(client: str, identity: str, there: dict[str, str]) -> None:
+    found = fields(alert_of(vector(client=client, identity=identity)))
+    assert {key: found[key] for key in ("suid", "suser", "src") if key in found} == there
+    assert (found["flexString1Label"], found["flexString1"]) == ("identity", identity)
+
+
 def test_what_is_not_known_has_no_key() -> None:
     found = fields(alert_of(explanation=Explanation(()), transitions=[]))
     assert found.keys().isdisjoint({"cs4", "cs4Label", "cs5", "cs5Label", "cs6", "cs6Label"})

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizer.features import Occasion
+from featurizer.identity import Identity
 from scorer.alerts import Alert, Severity, Transition
 from scorer.counterfactual import Counterfactual
 from scorer.reasons import Contribution, Explanation, Reason
@@ -36,6 +37,7 @@ endpoints = st.text() | st.sampled_from(["GET {unmatched}", "POST /login", "GET 
 @given(
     occasion=st.sampled_from(list(Occasion)),
     client=st.text() | st.ip_addresses().map(str),
+    identity=st.sampled_from(["", *Identity]),
     severity=st.sampled_from(list(Severity)),
     score=st.floats(0, 1),
     named=st.sampled_from([REASONS, REASONS[:1], ()]),
@@ -48,13 +50,17 @@ def test_every_alert_follows_the_schema(
     severity: Severity,
     score: float,
     *,
+    identity: str,
     named: tuple[Reason, ...],
     ends: list[tuple[str, str]],
     follows: bool,
 ) -> None:
     seen = [Transition(source, destination, 0.1) for source, destination in ends]
     alert = alert_of(
-        vector(occasion=occasion, client=client), explanation=Explanation((), named), transitions=seen, follows=follows
+        vector(occasion=occasion, client=client, identity=identity),
+        explanation=Explanation((), named),
+        transitions=seen,
+        follows=follows,
     )
     changed = msgspec.structs.replace(alert, severity=severity, score=score)
     assert errors(document(changed), OWN) == []
@@ -111,6 +117,14 @@ def test_a_client_is_a_user_or_a_source() -> None:
     assert (named["user"], named["related"], "source" in named) == ({"id": "user:ann"}, {"user": ["user:ann"]}, False)
     assert address["source"] == {"address": "2001:db8::7", "ip": "2001:db8::7"}
     assert (address["related"], "user" in address) == ({"ip": ["2001:db8::7"]}, False)
+
+
+def test_the_kind_of_a_client_s_name_says_where_it_is_told() -> None:
+    agent = document(alert_of(vector(client="192.0.2.7+0a1b", identity="address_agent")))
+    assert (agent["user"], agent["source"]["ip"]) == ({"id": "192.0.2.7+0a1b"}, "192.0.2.7")
+    assert (agent["related"], agent["gatewatch"]["identity"]) == ({"ip": ["192.0.2.7"]}, "address_agent")
+    hidden = document(alert_of(vector(client="hmac:k1:0a1b", identity="address")))
+    assert (hidden["user"], hidden["related"], "source" in hidden) == ({"id": "hmac:k1:0a1b"}, {}, False)
 
 
 def test_signs_are_told_as_threat_and_tags() -> None:

@@ -11,6 +11,7 @@ import pytest
 from featurizer.features import ACCESS_BEHAVIOUR_V1
 from scorer.graph_picture import MOST_ENDPOINTS, graph_picture
 from scorer.judge import Judge
+from stream.adapters import Pseudonyms
 from stream.bundles import write_bundle
 from stream.cli import main
 from stream.encodings.ocsf import detection_finding
@@ -71,6 +72,21 @@ def test_a_client_of_a_log_is_explained_by_its_most_anomalous_session(capsys: py
         "path": "/a/42",
         "template_from": "the rules",
     }
+
+
+def test_with_keys_a_client_is_found_by_its_name_and_by_an_older_pseudonym(capsys: pytest.CaptureFixture[str]) -> None:
+    keys = {"old": b"o" * 32, "new": b"n" * 32}
+    text = ",".join(f"{name}={secret.decode()}" for name, secret in keys.items())
+    flags = ["--set", f"privacy.hmac_keys={text}", "--set", "privacy.current=new", "--json"]
+    older = Pseudonyms(keys, "old").of("user:ann")
+
+    by_name = json.loads(run(capsys, "calls.jsonl", "--client", "user:ann", *flags))
+    by_older = json.loads(run(capsys, "calls.jsonl", "--client", older, *flags))
+
+    assert (by_name["client"], by_older["client"]) == (Pseudonyms(keys, "new").of("user:ann"), older)
+    assert by_name["calls"] == by_older["calls"] == len(by_older["known"])
+    gone = ["--client", older.replace("old", "2025"), *flags]
+    assert "there is no key '2025'" in " ".join(run(capsys, "calls.jsonl", *gone, code=ExitCode.USAGE).split())
 
 
 def test_people_see_calls_paths_graph_and_features(capsys: pytest.CaptureFixture[str]) -> None:

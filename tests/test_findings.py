@@ -10,7 +10,7 @@ from featurizer.features import ACCESS_BEHAVIOUR_V1
 from scorer.suppression import Suppression
 from stream.encodings.ocsf import detection_finding
 from stream.findings import facts_of_finding, read_finding, read_findings
-from tests.alerting import COUNTERFACTUAL, REASONS, VECTOR, alert_of
+from tests.alerting import COUNTERFACTUAL, REASONS, VECTOR, alert_of, vector
 
 CREATED = 1_700_000_050_000
 DOCUMENT = json.loads(json.dumps(detection_finding(alert_of(), CREATED)))
@@ -25,6 +25,12 @@ def test_a_finding_says_what_its_alert_did() -> None:
     assert (finding.contributions, finding.transitions) == (alert.contributions, alert.transitions)
     assert (finding.status, finding.status_detail, finding.capped) == ("New", "", False)
     assert (finding.created, finding.call_time) == (CREATED, alert.position.call_time)
+
+
+def test_a_finding_says_what_the_client_s_name_is_where_its_alert_knew() -> None:
+    known = read_finding(detection_finding(alert_of(vector(identity="subject")), CREATED))
+    assert (known.identity, facts_of_finding(known, None).identity) == ("subject", "subject")
+    assert read_finding(DOCUMENT).identity == ""
 
 
 def test_a_suppressed_finding_says_why() -> None:

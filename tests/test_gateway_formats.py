@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurizer.calls import ApiCall, Identity
+from featurizer.calls import ApiCall
+from featurizer.identity import Identity
 from featurizer.routes import RouteTemplates
 from stream.adapters import decoder
 from stream.adapters.fields import LONGEST_PATH
-from stream.adapters.values import duration_of, host_of, nearest_of, status_number, whole_milliseconds
+from stream.adapters.values import duration_of, forwarded_address, host_of, status_number, whole_milliseconds
 from stream.dead_letters import Rejected
 from tests import fuzz_adapters
 
@@ -116,16 +117,21 @@ class TestAddresses:
         assert host_of(text) == text
 
     @settings(deadline=None)
-    @given(said=st.lists(texts, max_size=4), address=st.ip_addresses())
-    def test_the_last_address_of_a_list_counts_whatever_stands_before_it(
-        self, said: list[str], address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    @given(said=st.lists(texts, max_size=4), written=st.lists(st.ip_addresses().map(str), min_size=1, max_size=4))
+    def test_what_clients_say_before_the_addresses_of_trusted_proxies_counts_for_nothing(
+        self, said: list[str], written: list[str]
     ) -> None:
-        assert nearest_of(", ".join([*said, str(address)])) == str(address)
+        assert forwarded_address(", ".join([*said, *written]), len(written)) == written[0]
+
+    @settings(deadline=None)
+    @given(written=st.lists(st.ip_addresses().map(str), min_size=1, max_size=4), more=st.integers(1, 10))
+    def test_of_a_list_that_came_past_a_proxy_the_first_address_counts(self, written: list[str], more: int) -> None:
+        assert forwarded_address(",".join(written), len(written) + more) == written[0]
 
     @settings(deadline=None)
     @given(text=st.text(st.characters(codec="utf-8", exclude_characters="0123456789abcdef:")))
     def test_what_is_no_address_counts_as_none(self, text: str) -> None:
-        assert nearest_of(f"192.0.2.1, {text}") == ""
+        assert forwarded_address(f"192.0.2.1, {text}", 1) == ""
 
 
 class TestNumbers:

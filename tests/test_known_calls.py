@@ -1,8 +1,10 @@
 """One client's calls in a log, and how their paths became endpoints."""
 
 import json
+from functools import partial
 
 from featurizer.calls import encode_call
+from stream.adapters import decoder
 from stream.known_calls import ClientCalls, Decision, decisions, walked
 
 PINNED = ["GET /users/{name}"]
@@ -14,7 +16,7 @@ def line(at: int, path: str, client: str = "ann", **more: object) -> bytes:
 
 
 def calls_of(*lines: bytes, log_format: str = "gatewatch") -> ClientCalls:
-    own = ClientCalls("ann", log_format, PINNED)
+    own = ClientCalls("ann", partial(decoder, log_format), PINNED)
     for each in lines:
         own.decode(each)
     return own
@@ -37,7 +39,7 @@ def test_a_path_is_told_without_its_query_and_with_what_made_its_endpoint() -> N
 
 def test_only_the_client_s_calls_are_kept_whatever_else_a_record_holds() -> None:
     many = line(0, "/a") + b"\n" + line(1, "/b", "bob") + b"\n{}\n" + line(2, "/c")
-    own = ClientCalls("ann", "gatewatch", ())
+    own = ClientCalls("ann", partial(decoder, "gatewatch"), ())
     decoded = own.decode(many)
     assert (len(decoded.calls), len(decoded.rejects)) == (3, 1)
     assert [each.decision.path for each in own.calls if each.decision] == ["/a", "/c"]

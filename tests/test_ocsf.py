@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizer.features import Group, Occasion
+from featurizer.identity import Identity
 from scorer.alerts import Alert, Severity, Transition
 from scorer.counterfactual import Counterfactual
 from scorer.reasons import Contribution, Direction, Explanation, Reason
@@ -78,6 +79,7 @@ clients = st.text() | st.ip_addresses().map(str)
 @given(
     occasion=st.sampled_from(list(Occasion)),
     client=clients,
+    identity=st.sampled_from(["", *Identity]),
     score=st.floats(0, 1),
     named=explanations,
     seen=st.lists(transitions, max_size=4),
@@ -91,10 +93,11 @@ def test_every_alert_follows_the_schema(
     named: Explanation,
     seen: list[Transition],
     *,
+    identity: str,
     capped: bool,
     follows: bool,
 ) -> None:
-    own = vector(occasion=occasion, client=client)
+    own = vector(occasion=occasion, client=client, identity=identity)
     alert = alert_of(own, explanation=named, transitions=seen, capped=capped, follows=follows)
     assert_follows_the_schema(detection_finding(msgspec.structs.replace(alert, score=score), CREATED))
 
@@ -285,6 +288,32 @@ def test_a_client_that_is_an_address_is_where_the_calls_came_from_and_no_user_s_
     named = detection_finding(EARLY, CREATED)["evidences"][0]
     assert named["actor"]["user"] == {"uid": "user:ann", "name": "user:ann"}
     assert "src_endpoint" not in named
+
+
+@pytest.mark.parametrize(
+    ("client", "identity", "user", "address"),
+    [
+        ("ann", "subject", {"uid": "ann", "name": "ann"}, None),
+        ("198.51.100.7", "user", {"uid": "198.51.100.7", "name": "198.51.100.7"}, None),
+        ("key-1", "credential", {"uid": "key-1", "programmatic_credentials": [{"uid": "key-1"}]}, None),
+        ("session:0a1b", "session", {"uid": "session:0a1b"}, None),
+        ("198.51.100.7+0a1b", "address_agent", {"uid": "198.51.100.7+0a1b"}, "198.51.100.7"),
+        ("hmac:k1:0a1b", "address", {"uid": "hmac:k1:0a1b"}, None),
+    ],
+)
+def test_the_kind_of_a_client_s_name_says_where_it_is_told(
+    client: str, identity: str, user: dict[str, Any], address: str | None
+) -> None:
+    found = detection_finding(alert_of(vector(client=client, identity=identity)), CREATED)
+    assert_follows_the_schema(found)
+    evidence = found["evidences"][0]
+    assert evidence["actor"]["user"] == user
+    assert evidence.get("src_endpoint") == (None if address is None else {"ip": address})
+    assert found["unmapped"]["identity"] == identity
+
+
+def test_a_name_of_unknown_kind_says_nothing_of_its_kind() -> None:
+    assert "identity" not in detection_finding(EARLY, CREATED)["unmapped"]
 
 
 def test_signs_are_told_as_techniques_and_risks() -> None:

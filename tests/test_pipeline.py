@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featurizer.calls import ApiCall
+from featurizer.calls import ApiCall, encode_call
 from featurizer.degrees import DegreeSnapshot, EndpointDegrees, sum_snapshots
 from featurizer.features import GATEWAY_V1, Occasion, matrix_of
 from featurizer.sessions import CloseReason, Outcome, SessionPolicy
@@ -118,6 +118,18 @@ class TestRecordsOfCalls:
     def test_a_duplicate_is_only_counted(self) -> None:
         batch = run(make_detector(), [call_record(at, NOW, request_id="r") for at in range(3)])
         assert (batch.accepted, batch.outcomes, batch.dead_letters) == (1, {Outcome.DUPLICATE: 2}, [])
+
+    def test_what_the_client_s_name_is_goes_from_its_first_call_to_the_alert_whatever_lies_between(self) -> None:
+        detector = make_detector(sessions=SessionPolicy(first_vector_calls=4))
+        calls = [
+            ApiCall(NOW + at, "ann", f"GET /{letter}", 200, identity="consumer") for at, letter in enumerate("abcd")
+        ]
+        records = [Made(encode_call(call), at) for at, call in enumerate(calls)]
+        run(detector, records[:2])
+        detector.partitions[CALLS].windows.park()
+        batch = run(detector, records[2:])
+        assert [(own.vector.identity, own.vector.calls) for own in batch.samples] == [("consumer", 4)]
+        assert [own.identity for own in batch.alerts] == ["consumer"]
 
     @pytest.mark.parametrize("arrival", [-1, 0, 946_684_800_000])
     def test_a_record_without_a_time_arrives_with_its_call(self, arrival: int) -> None:

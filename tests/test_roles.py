@@ -55,6 +55,18 @@ def scored(stage: DetectStage) -> Batch:
     return batch
 
 
+def test_without_originals_neither_role_keeps_them_in_dead_letters() -> None:
+    limit = DeadLetterWindow(DeadLetterPolicy(), "normalise")
+    normalise = NormaliseStage(Normaliser({"logs": decode_words}), TOPICS, limit, originals=False)
+    written = normalise.encode(normalise.normaliser.normalise([Made(b"? no", 7, LOGS)]))
+    detect = detect_stage(TOPICS, originals=False)
+    begin(detect, CALLS)
+    written += detect.encode(scored(detect))
+
+    letters = [own for own in written if own.topic == TOPICS.dead_letters]
+    assert [(own.key, own.value) for own in letters] == [(None, b"")] * 2
+
+
 def test_normalising_writes_calls_and_dead_letters() -> None:
     stage = NormaliseStage(
         Normaliser({"logs": decode_words}), TOPICS, DeadLetterWindow(DeadLetterPolicy(), "normalise")

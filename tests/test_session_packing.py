@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurizer.degrees import NOT_A_NODE
+from featurizer.identity import Identity
 from featurizer.session import FORM, NEVER, Session, end_of, pack, timers_of, unpack
 from featurizer.tallies import MOST_ADDRESSES, TALLIES, UNANSWERED
 from tests.old_sessions import first_form
@@ -20,6 +21,7 @@ sums = st.integers(0, (1 << 64) - 1)
 @st.composite
 def sessions(draw: st.DrawFn) -> Session:
     session = Session(draw(st.text(max_size=20)), draw(times), draw(st.integers(0, 1 << 60)), 8)
+    session.identity = draw(st.sampled_from(["", *Identity]))
     session.ordinal, session.calls, session.scored = draw(counts), draw(counts), draw(counts)
     session.next_vector, session.next_check = draw(counts), draw(counts)
     session.start, session.end, session.arrival = draw(times), draw(times), draw(times)
@@ -88,6 +90,22 @@ def test_a_cut_session_of_the_first_form_is_refused() -> None:
     session.edges = {1: 2}
     with pytest.raises(ValueError, match="92 bytes is cut: it should have 93"):
         unpack("client", first_form(session)[:-1])
+
+
+def test_a_kind_of_name_that_a_later_version_knows_is_not_known_here() -> None:
+    session = Session("client", 0, 0, 8)
+    session.identity = "certificate"
+    packed = bytearray(pack(session))
+    assert unpack("client", bytes(packed)).identity == ""
+    packed[1] |= 31 << 3
+    assert unpack("client", bytes(packed)).identity == ""
+
+
+def test_a_session_of_before_there_were_kinds_is_read_as_it_was_written() -> None:
+    """Its flags had zeros where the kind is now, and the form has not changed."""
+    session = Session("client", 0, 0, 8)
+    session.alerted_open = True
+    assert pack(session)[:2] == bytes([2, 1])
 
 
 def test_squares_of_pauses_that_would_not_fit_stay_at_the_greatest_number() -> None:

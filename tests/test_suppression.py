@@ -64,6 +64,24 @@ class TestConditions:
     ) -> None:
         assert rule(condition).matches(facts(client)) is holds
 
+    @pytest.mark.parametrize(
+        ("condition", "client", "identity", "holds"),
+        [
+            ('identity = "address"', "192.0.2.7", "address", True),
+            ('identity = ["address", "address_agent"]', "192.0.2.7+0a1b", "address_agent", True),
+            ('identity = "address"', "ann", "user", False),
+            ('identity = "address"', "192.0.2.7", "", None),
+            ('network = "192.0.2.0/24"', "192.0.2.7+0a1b", "address_agent", True),
+            ('network = "192.0.2.0/24"', "192.0.2.7", "user", False),
+            ('network = "0.0.0.0/0"', "hmac:k1:0a1b", "address", False),
+        ],
+    )
+    def test_a_rule_can_ask_what_the_client_s_name_is(
+        self, condition: str, client: str, identity: str, *, holds: bool | None
+    ) -> None:
+        own = msgspec.structs.replace(facts(client), identity=identity)
+        assert rule(condition).matches(own) is holds
+
     def test_one_call_to_another_endpoint_is_enough_to_alert(self) -> None:
         own = rule('endpoints = ["GET /a*", "POST /login"]')
         assert own.matches(facts(endpoints=("GET /a", "GET /a/{id}", "POST /login"))) is True
@@ -108,6 +126,8 @@ class TestConditions:
             0.9,
         )
         assert own.values["n_apis"] == 9
+        named = msgspec.structs.replace(VECTOR, identity="subject")
+        assert facts_of(named, 0.9, [], whole=True).identity == "subject"
         assert own.values["std_local_dest_degrees"] is None
         assert set(own.values) == {*NAMES, "calls", "duration_s", "score"}
 

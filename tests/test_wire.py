@@ -222,6 +222,18 @@ class TestDeadLetters:
         headers = dict(dead_letter_record("d", msgspec.structs.replace(self.LETTER, reason=reason)).headers)
         assert headers["gatewatch.reason"] == reason.value
 
+    def test_without_originals_it_holds_neither_the_bytes_nor_the_key_but_their_size(self) -> None:
+        record = dead_letter_record("dead-letters", self.LETTER, originals=False)
+        assert (record.key, record.value) == (None, b"")
+        stored = decode_dead_letter(record.key, record.value, record.headers)
+        assert stored.truncated_from == 3  # so that it is never fed back
+        assert stored.letter == msgspec.structs.replace(self.LETTER, key=None, original=b"")
+
+    def test_without_originals_an_exception_is_told_by_its_name_alone(self) -> None:
+        letter = msgspec.structs.replace(self.LETTER, reason=Reason.INTERNAL_ERROR, detail="KeyError('a secret')")
+        said = dict(dead_letter_record("d", letter, originals=False).headers)["gatewatch.detail"]
+        assert said == "KeyError"
+
 
 def test_the_product_knows_its_version() -> None:
     assert product_version()[0].isdigit()

@@ -1,7 +1,7 @@
 """Adapters: one for each gateway log format, from a record's bytes to calls.
 
 Query strings, bodies and headers end here: a call holds time, client, endpoint, status, duration, request id, address,
-and of the ids in its path a checksum.
+and of the ids in its path a checksum. Clients and addresses can have pseudonyms from here on.
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,16 @@ from stream.adapters.decoded import Adapter, Decode, Decoded, Reject
 from stream.adapters.detection import AUTO
 from stream.adapters.envelopes import opening_envelopes
 from stream.adapters.envoy import ENVOY
+from stream.adapters.identities import IdentityChain
 from stream.adapters.kong import KONG
 from stream.adapters.nginx_json import NGINX_JSON
 from stream.adapters.ocsf import OCSF
 from stream.adapters.otlp import OTLP_JSON
 from stream.adapters.own import API_CALL, GATEWATCH
+from stream.adapters.pseudonyms import Pseudonyms, pseudonymising
 from stream.adapters.traefik import TRAEFIK
 
-__all__ = ["FORMATS", "Adapter", "Decode", "Decoded", "Reject", "decoder"]
+__all__ = ["FORMATS", "Adapter", "Decode", "Decoded", "IdentityChain", "Pseudonyms", "Reject", "decoder"]
 
 FORMATS: Mapping[str, Adapter] = {
     adapter.name: adapter
@@ -43,10 +45,21 @@ FORMATS: Mapping[str, Adapter] = {
 """The input formats by the name that settings use."""
 
 
-def decoder(format: str, routes: RouteTemplates) -> Decode:  # noqa: A002 -- the word that settings use
+def decoder(
+    format: str,  # noqa: A002 -- the word that settings use
+    routes: RouteTemplates,
+    identities: IdentityChain = IdentityChain(),  # noqa: B008 -- frozen
+    pseudonyms: Pseudonyms | None = None,
+) -> Decode:
     """Return the function that decodes the records of one format, in envelopes (``stream.adapters.envelopes``) too.
 
     The function takes a record's value (None for a tombstone) and never raises, whatever the bytes.
+
+    Args:
+        format: name of the format.
+        routes: which paths are one endpoint.
+        identities: which names come first.
+        pseudonyms: for clients and addresses; None to leave them as they are logged.
 
     Raises:
         ValueError: there is no such format; the message lists those there are.
@@ -55,4 +68,5 @@ def decoder(format: str, routes: RouteTemplates) -> Decode:  # noqa: A002 -- the
         adapter = FORMATS[format]
     except KeyError:
         raise ValueError(f"no input format {format!r}; there are {', '.join(FORMATS)}") from None
-    return opening_envelopes(adapter.bind(routes))
+    decode = opening_envelopes(adapter.bind(routes, identities))
+    return decode if pseudonyms is None else pseudonymising(decode, pseudonyms)

@@ -9,8 +9,8 @@ One record is an array of entries, or one entry where ``batch_max_size`` is 1 (a
 ``request.uri``        as the client sent it, with query, which ends here
 ``response.status``    optional, a number
 ``latency``            optional, milliseconds until the answer, with fraction; a clock set back makes it negative
-``consumer.username``  the client, else ``consumer.consumer_name``, unless the status is 401
-``client_ip``          the client of all other calls
+``consumer.username``  the consumer; else ``consumer.consumer_name``
+``client_ip``          the address
 ``request_id``         optional; APISIX writes none by itself. Since 3.18 ``log_format_extra`` can add NGINX's own
 ====================== ===============================================================================================
 
@@ -32,9 +32,11 @@ What to know:
 import msgspec
 
 from featurizer.calls import ApiCall
+from featurizer.identity import Identity
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
-from stream.adapters.fields import address_of, checked_path, checked_time, client_of, request_id_of
+from stream.adapters.fields import address_of, checked_path, checked_time, request_id_of
+from stream.adapters.identities import IdentityChain
 from stream.adapters.json_elements import json_reader, split_objects
 from stream.adapters.values import duration_of, status_number, whole_milliseconds
 
@@ -67,15 +69,16 @@ class _Entry(msgspec.Struct, gc=False):
     request_id: _Text = None
 
 
-def _bind(routes: RouteTemplates) -> Decode:
+def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
     target = routes.target
+    client_of = identities.client_of(Identity.CONSUMER)
 
     def call_of(entry: _Entry) -> ApiCall:
         request = entry.request
         status = status_number(entry.response.status) if entry.response is not None else 0
         consumer = entry.consumer
-        user = None if consumer is None else consumer.username or consumer.consumer_name
-        client, identity = client_of(user, entry.client_ip, status, "client_ip")
+        name = None if consumer is None else consumer.username or consumer.consumer_name
+        client, identity = client_of((name,), entry.client_ip, status, "client_ip")
         endpoint, object_id = target(request.method, checked_path(request.uri, "request.uri"), status)
         return ApiCall(
             checked_time(whole_milliseconds(entry.start_time), "start_time"),

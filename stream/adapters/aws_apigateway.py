@@ -9,12 +9,13 @@ key                  variable                          what it is
 ``requestTimeEpoch`` ``$context.requestTimeEpoch``     start of the request, epoch MILLISECONDS
 ``requestTime``      ``$context.requestTime``          else the start to the SECOND, ``09/Apr/2015:12:34:56 +0000``:
                                                        calls of one second stay in the order of the records
-``sub``              ``$context.authorizer.claims.sub`` the client: the first of these five that there is, unless the
-``principalId``      ``$context.authorizer.principalId`` status is 401; …
-``user``             ``$context.identity.user``        …
-``caller``           ``$context.identity.caller``      …
-``apiKeyId``         ``$context.identity.apiKeyId``    …
-``ip``               ``$context.identity.sourceIp``    … else the address
+``sub``              ``$context.authorizer.claims.sub`` the subject of a token
+``principalId``      ``$context.authorizer.principalId`` else the subject: whom a Lambda authorizer named
+``user``             ``$context.identity.user``        the user (IAM)
+``caller``           ``$context.identity.caller``      else the user
+``apiKeyId``         ``$context.identity.apiKeyId``    the credential
+``userAgent``        ``$context.identity.userAgent``   optional, the agent
+``ip``               ``$context.identity.sourceIp``    the address
 ``httpMethod``       ``$context.httpMethod``           the method; of a ``routeKey`` where it is absent
 ``resourcePath``     ``$context.resourcePath``         REST: the template, ``/pets/{id}``
 ``routeKey``         ``$context.routeKey``             HTTP: method and template, ``GET /pets/{id}``, or ``$default``
@@ -35,18 +36,19 @@ from functools import lru_cache
 import msgspec
 
 from featurizer.calls import UNMATCHED_ROUTE, ApiCall
+from featurizer.identity import Identity
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
 from stream.adapters.fields import (
     address_of,
     checked_path,
     checked_time,
-    client_of,
     invalid,
     missing,
     request_id_of,
     status_of,
 )
+from stream.adapters.identities import IdentityChain
 from stream.adapters.json_elements import json_reader, split_objects
 from stream.adapters.times import clf_time
 
@@ -76,10 +78,12 @@ class _Line(msgspec.Struct, rename="camel", gc=False):
     caller: _Text = None
     api_key_id: _Text = None
     request_time: _Text = None
+    user_agent: _Text = None
 
 
-def _bind(routes: RouteTemplates) -> Decode:
+def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
     target = routes.target
+    client_of = identities.client_of(Identity.SUBJECT, Identity.USER, Identity.CREDENTIAL, Identity.ADDRESS_AGENT)
 
     def call_of(line: _Line) -> ApiCall:
         status = line.status
@@ -88,7 +92,7 @@ def _bind(routes: RouteTemplates) -> Decode:
         elif not 0 <= status <= 999:
             raise invalid("status", "not a number from 0 to 999")
         template, path = _route(line)
-        client, identity = client_of(_user(line), line.ip, status, "ip")
+        client, identity = client_of(_names(line), line.ip, status, "ip")
         endpoint, object_id = target(_method(line), checked_path(path, "path"), status, template)
         return ApiCall(
             _time(line),
@@ -117,11 +121,12 @@ def _time(line: _Line) -> int:
         raise invalid("requestTime", str(error)) from None
 
 
-def _user(line: _Line) -> str | None:
-    for name in (line.sub, line.principal_id, line.user, line.caller, line.api_key_id):
-        if name and name != "-":
-            return name
-    return None
+def _names(line: _Line) -> tuple[str | None, ...]:
+    return _first(line.sub, line.principal_id), _first(line.user, line.caller), line.api_key_id, line.user_agent
+
+
+def _first(name: str | None, other: str | None) -> str | None:
+    return name if name and name != "-" else other
 
 
 def _method(line: _Line) -> str:

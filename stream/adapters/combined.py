@@ -10,26 +10,27 @@ number is read, other fields of one's own are ignored. That number is
 - without a point, Apache's ``%D``: MICROSECONDS (Apache's ``%T``, whole seconds, cannot be told from it: log ``%D``).
   Apache stamps a line when the request BEGINS.
 
-The client is the user unless it is ``-`` or empty, or the server refused it (401); else the address. Quotes and bytes
-that are escaped (``\"``, ``\x22``) are read as the server meant them. A request line that is none (``-``, bytes of
-another protocol) is a call to ``{malformed}``: clients send such things, so they cannot make rejects. A line with a
-time or a syslog header before it is a reject: who called could not be told.
+There are a user, an agent and an address to name the client by. Quotes and bytes that are escaped (``\"``, ``\x22``)
+are read as the server meant them. A request line that is none (``-``, bytes of another protocol) is a call to
+``{malformed}``: clients send such things, so they cannot make rejects. A line with a time or a syslog header before it
+is a reject: who called could not be told.
 """
 
 import re
 
 from featurizer.calls import ApiCall
+from featurizer.identity import Identity
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
 from stream.adapters.fields import (
     address_of,
     checked_path,
     checked_time,
-    client_of,
     invalid,
     split_request,
     status_of,
 )
+from stream.adapters.identities import IdentityChain
 from stream.adapters.times import clf_time, seconds_time
 from stream.dead_letters import Reason, Rejected
 
@@ -42,11 +43,14 @@ _HEAD = re.compile(
 )
 _ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _CONTROLS = {"a": "%07", "b": "%08", "f": "%0C", "n": "%0A", "r": "%0D", "t": "%09", "v": "%0B"}
+_QUOTED = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"')
 _NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 
 
-def _bind(routes: RouteTemplates) -> Decode:
+def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
     target = routes.target
+    client_of = identities.client_of(Identity.USER, Identity.ADDRESS_AGENT)
+    with_agent = identities.reads(Identity.ADDRESS_AGENT)
 
     def read_one(value: bytes) -> ApiCall:
         try:
@@ -73,7 +77,8 @@ def _bind(routes: RouteTemplates) -> Decode:
             duration, late = _duration(line[head.end() :])
             time -= late
         method, path = split_request(request)
-        client, identity = client_of(user, address, status, "address")
+        agent = _agent(line[head.end() :]) if with_agent else None
+        client, identity = client_of((user, agent), address, status, "address")
         endpoint, object_id = target(method, checked_path(path, "path"), status)
         return ApiCall(
             checked_time(time, "time"),
@@ -93,6 +98,12 @@ def split_lines(value: bytes) -> list[bytes] | None:
     """Return the lines of a record that has several."""
     lines = [line for line in (line.strip(b"\r") for line in value.split(b"\n")) if line.strip()]
     return lines if len(lines) > 1 else None
+
+
+def _agent(rest: str) -> str | None:
+    """Return the user agent, the second quoted field after the status; None where there is none."""
+    quoted = _QUOTED.findall(rest)
+    return quoted[1] if len(quoted) > 1 else None
 
 
 def _duration(rest: str) -> tuple[float | None, int]:

@@ -6,6 +6,7 @@ import msgspec
 
 from featurizer.calls import ApiCall
 from featurizer.routes import RouteTemplates
+from stream.adapters.identities import IdentityChain
 from stream.dead_letters import Reason, Rejected
 
 MOST_ELEMENTS = 10_000
@@ -66,12 +67,12 @@ class Adapter(msgspec.Struct, frozen=True):
     Attributes:
         name: as settings spell it.
         summary: one line for people.
-        bind: makes the function that decodes records with given route templates.
+        bind: makes the function that decodes records, with given route templates and with names in a given order.
     """
 
     name: str
     summary: str
-    bind: Callable[[RouteTemplates], Decode]
+    bind: Callable[[RouteTemplates, IdentityChain], Decode]
 
 
 def record_decoder(name: str, read_one: ReadOne, split: Split) -> Decode:

@@ -16,6 +16,7 @@ from stream.adapters.aws_apigateway import AWS_APIGATEWAY
 from stream.adapters.combined import COMBINED
 from stream.adapters.decoded import Adapter, Decode, Decoded, record_decoder, whole_reject
 from stream.adapters.envoy import ENVOY
+from stream.adapters.identities import IdentityChain
 from stream.adapters.json_elements import is_json, split_objects
 from stream.adapters.kong import KONG
 from stream.adapters.nginx_json import NGINX_JSON
@@ -44,14 +45,14 @@ _PLACES = {f"at_{place}": field for place, field in enumerate(field for _, field
 _ARRAY_OF_A_CALL = frozenset(b"[]0123456789")
 
 
-def _bind(routes: RouteTemplates) -> Decode:
+def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
     places = {field: place for place, field in _PLACES.items()}
     objects = [
-        ([(f'"{field}"'.encode(), places[field]) for field in fields], adapter.bind(routes))
+        ([(f'"{field}"'.encode(), places[field]) for field in fields], adapter.bind(routes, identities))
         for adapter, fields in _OBJECTS
     ]
-    arrays = API_CALL.bind(routes)
-    lines = COMBINED.bind(routes)
+    arrays = API_CALL.bind(routes, identities)
+    lines = COMBINED.bind(routes, identities)
 
     def decode(value: bytes | None) -> Decoded:
         if value is None or not (text := value.lstrip()):

@@ -10,7 +10,11 @@ The keys of Istio's default (``EnvoyJSONLogFormatIstio`` in ``pilot/pkg/model/te
                                 ends here
 ``response_code``               ``%RESPONSE_CODE%``; 0: the client went away
 ``duration``                    ``%DURATION%``, milliseconds until the last byte
-``downstream_remote_address``   ``%DOWNSTREAM_REMOTE_ADDRESS%``, the client: address and port, see below
+``downstream_remote_address``   ``%DOWNSTREAM_REMOTE_ADDRESS%``, the address, with port; see below
+``x_forwarded_for``             ``%REQ(X-FORWARDED-FOR)%``, read with ``identity.trusted_hops`` only; see below
+``sub``                         optional, the subject: ``%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:NAME:sub)%``,
+                                with the NAME that ``payload_in_metadata`` gives; Envoy has checked the token then
+``user_agent``                  ``%REQ(USER-AGENT)%``, optional, the agent
 ``request_id``                  ``%REQ(X-REQUEST-ID)%`` [``x-request-id``], optional
 =============================== ======================================================================================
 
@@ -23,11 +27,13 @@ What to know:
 - ``downstream_remote_address`` is what Envoy itself makes of peer and ``X-Forwarded-For`` (``mutateRequestHeaders`` in
   ``conn_manager_utility.cc``): with ``use_remote_address`` the peer, or the address that ``xff_num_trusted_hops``
   (Istio: ``numTrustedProxies``) names. WITHOUT ``use_remote_address`` it is the header's last address, which the
-  client of an Envoy at the edge can choose. ``x_forwarded_for`` itself is not read: its first address is the client's.
+  client of an Envoy at the edge can choose.
+- ``x_forwarded_for`` as logged ends with Envoy's own peer. With ``identity.trusted_hops`` at N the address is the one
+  before the last N, as Envoy's own ``xff_num_trusted_hops`` counts; leave it at 0 where Envoy itself is told that.
 - With ``use_remote_address`` Envoy also gives each request from outside its own id, unless
   ``preserve_external_request_id`` is on; without, a client can choose ids, and hide calls as copies.
 - One call through gateway and sidecars has one id in all their logs.
-- No identity is logged by default; users behind one address are one client.
+- No identity is logged by default; without ``sub`` users behind one address are one client.
 - What is no HTTP (TCP proxies, unknown server names, bytes of another protocol) has no method and no path: calls to
   ``{malformed}``, as any client can send such things. Log HTTP only, at the gateway.
 - A waypoint of Istio's ambient mode has ``envoy://internal_client_address/`` for every client: log at the gateway.
@@ -38,18 +44,19 @@ What to know:
 
 import msgspec
 
-from featurizer.calls import ApiCall, Identity
+from featurizer.calls import ApiCall
+from featurizer.identity import Identity
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
 from stream.adapters.fields import (
     address_of,
-    checked_client,
     checked_path,
     checked_time,
     invalid,
     missing,
     request_id_of,
 )
+from stream.adapters.identities import IdentityChain
 from stream.adapters.json_elements import json_reader, split_objects
 from stream.adapters.times import rfc3339_time
 from stream.adapters.values import Number, duration_of, host_of, status_number
@@ -70,24 +77,31 @@ class _Line(msgspec.Struct, gc=False, rename=_NAMES):
     request_id: _Text = None
     gateway_path: _Text = None
     gateway_request_id: _Text = None
+    sub: _Text = None
+    user_agent: _Text = None
+    x_forwarded_for: _Text = None
 
 
-def _bind(routes: RouteTemplates) -> Decode:
+def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
     target = routes.target
+    client_of = identities.client_of(Identity.SUBJECT, Identity.ADDRESS_AGENT)
+    # Envoy has added its peer to the header by the time that it logs it.
+    hops = identities.trusted_hops and identities.trusted_hops + 1
 
     def call_of(line: _Line) -> ApiCall:
         status = status_number(line.response_code)
-        address = host_of(line.downstream_remote_address)
+        address = identities.address(line.x_forwarded_for, host_of(line.downstream_remote_address), hops=hops)
+        client, identity = client_of((line.sub, line.user_agent), address, status, "downstream_remote_address")
         path = checked_path(line.path or line.gateway_path or "", "path")
         endpoint, object_id = target(line.method or "", path, status)
         return ApiCall(
             _time(line.start_time),
-            checked_client(address, "downstream_remote_address"),
+            client,
             endpoint,
             status,
             duration_of(line.duration, "duration"),
             request_id_of(line.request_id or line.gateway_request_id),
-            Identity.ADDRESS,
+            identity,
             address_of(address),
             object_id,
         )

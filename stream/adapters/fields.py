@@ -1,4 +1,4 @@
-"""What the formats share about single fields: limits, and which of two values names the client.
+"""What the formats share about single fields: limits, and what stands for nothing.
 
 One rule runs through all of them: what a client can choose (method, path, user agent, request id) never makes a reject.
 Rejects stop a worker when they are too many, and no client may be able to bring that about.
@@ -6,7 +6,6 @@ Rejects stop a worker when they are too many, and no client may be able to bring
 
 from functools import lru_cache
 
-from featurizer.calls import Identity
 from stream.adapters.times import EARLIEST, LATEST
 from stream.dead_letters import Reason, Rejected
 
@@ -45,19 +44,6 @@ def checked_client(client: str, field: str) -> str:
     if len(client) > LONGEST_CLIENT:
         raise invalid(field, f"longer than {LONGEST_CLIENT} characters")
     return client
-
-
-def client_of(user: str | None, address: str | None, status: int, field: str) -> tuple[str, Identity]:
-    """Return who called, and what that is: the authenticated user, else the address.
-
-    A user whom the server refused (401) is only what somebody claimed to be, and so is a name of absurd length.
-
-    Raises:
-        Rejected: neither is there.
-    """
-    if user and user != "-" and status != 401 and len(user) <= LONGEST_CLIENT and not user.isspace():
-        return user, Identity.USER
-    return checked_client(address or "", field), Identity.ADDRESS
 
 
 def address_of(text: str | None) -> str | None:

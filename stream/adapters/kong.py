@@ -10,9 +10,10 @@ One record is one entry, or an array of entries (``queue.max_batch_size`` above 
 ``response.status``      optional, a number
 ``latencies.request``    optional, milliseconds until the last byte of the answer
 ``request.id``           optional, since Kong 3.5; Kong's own, a client cannot choose it
-``consumer``             with an ``authenticated_entity``, the client: its ``username``, else ``custom_id``, else ``id``
-``authenticated_entity`` without a consumer, the client: its ``consumer_id``, else its ``id``
-``client_ip``            the client of all other calls
+``consumer``             with an ``authenticated_entity``, the consumer: its ``username``, else ``custom_id``, else
+                         ``id``
+``authenticated_entity`` its ``consumer_id``, the consumer where there is no other; its ``id``, the credential
+``client_ip``            the address
 ======================== =============================================================================================
 
 What to know:
@@ -32,9 +33,11 @@ What to know:
 import msgspec
 
 from featurizer.calls import ApiCall
+from featurizer.identity import Identity
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
-from stream.adapters.fields import address_of, checked_path, checked_time, client_of, missing, request_id_of
+from stream.adapters.fields import address_of, checked_path, checked_time, missing, request_id_of
+from stream.adapters.identities import IdentityChain
 from stream.adapters.json_elements import json_reader, split_objects
 from stream.adapters.values import duration_of, status_number, whole_milliseconds
 
@@ -87,8 +90,9 @@ class _Entry(msgspec.Struct, gc=False):
 _STREAM = _Request("", "")
 
 
-def _bind(routes: RouteTemplates) -> Decode:
+def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
     target = routes.target
+    client_of = identities.client_of(Identity.CONSUMER, Identity.CREDENTIAL)
 
     def call_of(entry: _Entry) -> ApiCall:
         request = entry.request
@@ -97,7 +101,7 @@ def _bind(routes: RouteTemplates) -> Decode:
                 raise missing("request")
             request = _STREAM
         status = status_number(entry.response.status) if entry.response is not None else 0
-        client, identity = client_of(_user(entry), entry.client_ip, status, "client_ip")
+        client, identity = client_of(_names(entry), entry.client_ip, status, "client_ip")
         endpoint, object_id = target(request.method, checked_path(request.uri, "request.uri"), status)
         return ApiCall(
             checked_time(whole_milliseconds(entry.started_at), "started_at"),
@@ -114,15 +118,16 @@ def _bind(routes: RouteTemplates) -> Decode:
     return record_decoder(KONG.name, json_reader(_Entry, call_of), split_objects)
 
 
-def _user(entry: _Entry) -> str | None:
-    """Return who authenticated; None where nobody did, whatever the consumer."""
+def _names(entry: _Entry) -> tuple[str | None, str | None]:
+    """Return consumer and credential of who authenticated; neither where nobody did, whatever the consumer."""
     entity, consumer = entry.authenticated_entity, entry.consumer
     if entity is None:
-        return None
-    if consumer is not None and (name := consumer.username or consumer.custom_id or consumer.id):
-        return name
-    user = entity.consumer_id or entity.id
-    return None if user is None or user.startswith(_HASH_OF_A_PASSWORD) else user
+        return None, None
+    name = (consumer.username or consumer.custom_id or consumer.id) if consumer is not None else None
+    credential = entity.id
+    if credential is not None and credential.startswith(_HASH_OF_A_PASSWORD):
+        credential = None
+    return name or entity.consumer_id, credential
 
 
 KONG = Adapter("kong", "Kong's log plugins (http-log, kafka-log, file-log)", _bind)

@@ -2,16 +2,22 @@
 
 Fields have the names of NGINX's variables; values may be text or numbers:
 
-================== ===================================================================================================
-``msec``           epoch seconds with milliseconds. Else ``time_iso8601``, else ``time_local``. NGINX takes all three
-                   when it writes the line, at the END of the request: ``request_time`` is taken off
-``remote_addr``    the address, and the client unless ``remote_user`` names one (not empty, not ``-``, status not 401)
-``request_method`` with ``path`` or ``request_uri``; else ``request``, the whole request line
-``status``         optional; ``000`` and ``-`` are 0, none recorded
-``request_time``   optional, seconds with milliseconds
-``request_id``     optional
-``route``          optional, the template if your configuration knows it
-================== ===================================================================================================
+======================== ===============================================================================================
+``msec``                 epoch seconds with milliseconds. Else ``time_iso8601``, else ``time_local``. NGINX takes all
+                         three when it writes the line, at the END of the request: ``request_time`` is taken off
+``remote_addr``          the address
+``request_method``       with ``path`` or ``request_uri``; else ``request``, the whole request line
+``status``               optional; ``000`` and ``-`` are 0, none recorded
+``request_time``         optional, seconds with milliseconds
+``request_id``           optional
+``route``                optional, the template if your configuration knows it
+``remote_user``          optional, the user
+``jwt_claim_sub``        optional, the subject: what NGINX Plus' ``auth_jwt`` has checked, or a variable of your own
+``api_client_name``      optional, the credential: whose API key it is, by a ``map`` from keys to names
+``cookie_session``       optional, the session: the cookie of that name, or ``"cookie_session":"$cookie_NAME"``
+``http_user_agent``      optional, the agent
+``http_x_forwarded_for`` optional, read with ``identity.trusted_hops`` only: NGINX's own ``real_ip_header`` is better
+======================== ===============================================================================================
 
 Other fields are ignored. ``uri`` is not read: NGINX has decoded and rewritten it. A request that NGINX could not parse
 has no method or no path in the log: it is a call to ``{malformed}``.
@@ -22,19 +28,20 @@ from functools import lru_cache
 import msgspec
 
 from featurizer.calls import ApiCall
+from featurizer.identity import Identity
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
 from stream.adapters.fields import (
     address_of,
     checked_path,
     checked_time,
-    client_of,
     invalid,
     missing,
     request_id_of,
     split_request,
     status_of,
 )
+from stream.adapters.identities import IdentityChain
 from stream.adapters.json_elements import json_reader, split_objects
 from stream.adapters.times import clf_time, rfc3339_time, seconds_time
 
@@ -58,10 +65,18 @@ class _Line(msgspec.Struct, gc=False):
     request: _Text = None
     time_iso8601: _Text = None
     time_local: _Text = None
+    jwt_claim_sub: _Text = None
+    api_client_name: _Text = None
+    cookie_session: _Text = None
+    http_user_agent: _Text = None
+    http_x_forwarded_for: _Text = None
 
 
-def _bind(routes: RouteTemplates) -> Decode:
+def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
     target = routes.target
+    client_of = identities.client_of(
+        Identity.USER, Identity.SUBJECT, Identity.CREDENTIAL, Identity.SESSION, Identity.ADDRESS_AGENT
+    )
 
     def call_of(line: _Line) -> ApiCall:
         status = line.status
@@ -76,7 +91,15 @@ def _bind(routes: RouteTemplates) -> Decode:
         method, path = line.request_method, line.path
         if method is None or path is None:
             method, path = _request(line)
-        client, identity = client_of(line.remote_user, line.remote_addr, status, "remote_addr")
+        address = identities.address(line.http_x_forwarded_for, line.remote_addr)
+        names = (
+            line.remote_user,
+            line.jwt_claim_sub,
+            line.api_client_name,
+            line.cookie_session,
+            line.http_user_agent,
+        )
+        client, identity = client_of(names, address, status, "remote_addr")
         endpoint, object_id = target(method, checked_path(path, "path"), status, line.route)
         return ApiCall(
             checked_time(time if duration is None else time - duration, field),
@@ -86,7 +109,7 @@ def _bind(routes: RouteTemplates) -> Decode:
             None if duration is None else float(duration),
             request_id_of(line.request_id),
             identity,
-            address_of(line.remote_addr),
+            address_of(address),
             object_id,
         )
 

@@ -5,7 +5,11 @@ As Security Lake has them, or whoever else normalises logs before they are kept.
 ============ =========================================================================================================
 time         ``start_time``, else ``time``, epoch MILLISECONDS
 duration     ``duration``, else ``http_response.latency``, milliseconds, optional
-client       ``actor.user.uid``, else ``actor.user.name``, unless the status is 401; else ``src_endpoint.ip``
+user         ``actor.user.uid``, else ``actor.user.name``
+credential   ``actor.user.programmatic_credentials``, the first one's ``uid``; before 1.6 ``actor.user.credential_uid``
+session      ``actor.session.uid``
+agent        ``http_request.user_agent``
+address      ``src_endpoint.ip``; with ``identity.trusted_hops`` that of ``http_request.x_forwarded_for``
 method       ``http_request.http_method``; else the one before a path in ``api.operation``; else what ``activity_id``
              stands for: of an API activity Create is POST, Read GET, Update PUT, Delete DELETE
 path         ``http_request.url.path``, else ``.url_string``
@@ -23,18 +27,19 @@ Sources: ocsf-schema (``events/network/http_activity.json``, ``events/applicatio
 import msgspec
 
 from featurizer.calls import ApiCall
+from featurizer.identity import Identity
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
 from stream.adapters.fields import (
     address_of,
     checked_path,
     checked_time,
-    client_of,
     invalid,
     missing,
     request_id_of,
     status_of,
 )
+from stream.adapters.identities import IdentityChain
 from stream.adapters.json_elements import json_reader, split_objects
 
 HTTP_ACTIVITY = 4002
@@ -77,15 +82,20 @@ class _Url(msgspec.Struct, gc=False):
 class _Request(msgspec.Struct, gc=False):
     http_method: _Text = None
     url: _Url | None = None
+    user_agent: _Text = None
+    x_forwarded_for: str | tuple[str, ...] | None = None
 
 
 class _User(msgspec.Struct, gc=False):
     uid: _Text = None
     name: _Text = None
+    credential_uid: _Text = None
+    programmatic_credentials: tuple[_Uid, ...] | None = None
 
 
 class _Actor(msgspec.Struct, gc=False):
     user: _User | None = None
+    session: _Uid | None = None
 
 
 class _Source(msgspec.Struct, gc=False):
@@ -109,17 +119,18 @@ class _Event(msgspec.Struct, gc=False):
     metadata: _Uid | None = None
 
 
-def _bind(routes: RouteTemplates) -> Decode:
+def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
     target = routes.target
+    client_of = identities.client_of(Identity.USER, Identity.CREDENTIAL, Identity.SESSION, Identity.ADDRESS_AGENT)
 
     def call_of(event: _Event) -> ApiCall:
         if event.class_uid not in _METHODS:
             raise invalid("class_uid", "neither HTTP Activity (4002) nor API Activity (6003)")
         status = _status(event)
         method, path, template = _target(event)
-        user = event.actor.user if event.actor else None
-        address = event.src_endpoint.ip if event.src_endpoint else None
-        client, identity = client_of((user.uid or user.name) if user else None, address, status, "src_endpoint.ip")
+        peer = event.src_endpoint.ip if event.src_endpoint else None
+        address = identities.address(_forwarded(event.http_request), peer)
+        client, identity = client_of(_names(event), address, status, "src_endpoint.ip")
         endpoint, object_id = target(method, checked_path(path, "http_request.url.path"), status, template)
         return ApiCall(
             checked_time(event.start_time or event.time, "start_time" if event.start_time else "time"),
@@ -134,6 +145,24 @@ def _bind(routes: RouteTemplates) -> Decode:
         )
 
     return record_decoder(OCSF.name, json_reader(_Event, call_of), split_objects)
+
+
+def _names(event: _Event) -> tuple[str | None, ...]:
+    """Return user, credential, session and agent."""
+    request, actor = event.http_request, event.actor
+    user = actor.user if actor else None
+    session = actor.session if actor else None
+    name = credential = None
+    if user is not None:
+        name = user.uid or user.name
+        credentials = user.programmatic_credentials
+        credential = credentials[0].uid if credentials else user.credential_uid
+    return name, credential, session.uid if session else None, request.user_agent if request else None
+
+
+def _forwarded(request: _Request | None) -> str | None:
+    addresses = request.x_forwarded_for if request else None
+    return ",".join(addresses) if isinstance(addresses, tuple) else addresses
 
 
 def _target(event: _Event) -> tuple[str, str, str | None]:

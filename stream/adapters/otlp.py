@@ -7,8 +7,11 @@ A record is what the exporter sends with ``encoding: otlp_json``, a batch: an ob
 start                a span's ``startTimeUnixNano``; a log record's ``timeUnixNano``, else ``observedTimeUnixNano``,
                      NANOSECONDS, as text or number; what is below a millisecond is cut off
 duration             a span's ``endTimeUnixNano`` less its start
-client               ``user.id``, else ``enduser.id``, unless the status is 401; else ``client.address``, else
-                     ``network.peer.address``
+user                 ``user.id``, else ``enduser.id``
+session              ``session.id``, which is what the client says
+agent                ``user_agent.original``
+address              ``client.address``, else ``network.peer.address``; with ``identity.trusted_hops`` that of
+                     ``http.request.header.x-forwarded-for`` where it is recorded
 method               ``http.request.method``
 template             ``http.route``, else the path ``url.path`` by the rules
 status               ``http.response.status_code``, optional
@@ -17,7 +20,8 @@ request id           of a span, trace id and span id. Of a log record none: the 
 ==================== =================================================================================================
 
 Where an attribute is absent, its name from before the conventions of 2023 is looked for: ``http.method``,
-``http.target`` (or ``http.url``), ``http.status_code``, ``http.client_ip``, ``net.sock.peer.addr``, ``net.peer.ip``.
+``http.target`` (or ``http.url``), ``http.status_code``, ``http.user_agent``, ``http.client_ip``,
+``net.sock.peer.addr``, ``net.peer.ip``.
 
 Only spans of kind SERVER with an HTTP method are calls; all others are ignored, they are no mistake. A log record
 without a method is a reject: its line may be in its body (``stream.adapters.envelopes``). The calls of a batch are in
@@ -35,6 +39,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from featurizer.calls import ApiCall
+from featurizer.identity import Identity
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import MOST_ELEMENTS, Adapter, Decode, Decoded, Ignored, record_decoder
 from stream.adapters.fields import (
@@ -42,12 +47,12 @@ from stream.adapters.fields import (
     address_of,
     checked_path,
     checked_time,
-    client_of,
     invalid,
     missing,
     request_id_of,
     status_of,
 )
+from stream.adapters.identities import IdentityChain
 from stream.adapters.json_elements import json_reader, split_objects
 from stream.adapters.times import EARLIEST, LATEST
 
@@ -55,10 +60,12 @@ _start = attrgetter("time")
 _SERVER = frozenset({2, "SPAN_KIND_SERVER"})
 _PATHS = ("url.path", "http.target", "url.full", "http.url")
 _ADDRESSES = ("client.address", "http.client_ip", "network.peer.address", "net.sock.peer.addr", "net.peer.ip")
+_AGENTS = ("user_agent.original", "http.user_agent")
+_FORWARDED = ("http.request.header.x-forwarded-for", "http.request.header.x_forwarded_for")
 _READ = frozenset(
     {
         *("http.request.method", "http.method", "http.route", "http.response.status_code", "http.status_code"),
-        *("user.id", "enduser.id", *_PATHS, *_ADDRESSES),
+        *("user.id", "enduser.id", "session.id", *_AGENTS, *_FORWARDED, *_PATHS, *_ADDRESSES),
     }
 )
 
@@ -73,6 +80,13 @@ class _Value(msgspec.Struct, rename="camel", gc=False):
 
     string_value: str | None = None
     int_value: str | int | None = None
+    array_value: "_Values | None" = None
+
+
+class _Values(msgspec.Struct, gc=False):
+    """A list of values: of a header."""
+
+    values: tuple[_Value, ...] = ()
 
 
 class _Attribute(msgspec.Struct, gc=False):
@@ -114,8 +128,8 @@ _decode_export = msgspec.json.Decoder(_Export[_Entry]).decode
 _take_apart = msgspec.json.Decoder(_Export[msgspec.Raw]).decode
 
 
-def _bind(routes: RouteTemplates) -> Decode:
-    call_of = _caller(routes)
+def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
+    call_of = _caller(routes, identities)
     closer = record_decoder(OTLP_JSON.name, json_reader(_Entry, call_of), _split)
 
     def decode(value: bytes | None) -> Decoded:
@@ -140,8 +154,9 @@ def _bind(routes: RouteTemplates) -> Decode:
     return decode
 
 
-def _caller(routes: RouteTemplates) -> Callable[[_Entry], ApiCall]:
+def _caller(routes: RouteTemplates, identities: IdentityChain) -> Callable[[_Entry], ApiCall]:
     target = routes.target
+    client_of = identities.client_of(Identity.USER, Identity.SESSION, Identity.ADDRESS_AGENT)
 
     def call_of(entry: _Entry) -> ApiCall:
         is_span = entry.start_time_unix_nano is not None
@@ -156,14 +171,15 @@ def _caller(routes: RouteTemplates) -> Callable[[_Entry], ApiCall]:
             raise missing("http.request.method")
         status = status_of(get("http.response.status_code") or get("http.status_code") or "")
         route = get("http.route")
-        path = next((values[name] for name in _PATHS if name in values), None)
+        path = _first(values, _PATHS)
         if path is None:
             if not route:
                 raise missing("url.path (or http.route)")
             path = ""
         time, duration = _times(entry)
-        address = _address(values)
-        client, identity = client_of(get("user.id") or get("enduser.id"), address, status, "client.address")
+        address = identities.address(_first(values, _FORWARDED), _address(values))
+        names = (get("user.id") or get("enduser.id"), get("session.id"), _first(values, _AGENTS))
+        client, identity = client_of(names, address, status, "client.address")
         endpoint, object_id = target(method, checked_path(path, "url.path"), status, route)
         return ApiCall(
             time,
@@ -213,10 +229,16 @@ def _text(value: _Value | None) -> str:
         return ""
     if value.string_value is not None:
         return value.string_value
+    if value.array_value is not None:
+        return ",".join(map(_text, value.array_value.values))
     number = value.int_value
     if number is None or isinstance(number, str):
         return number or ""
     return str(number) if -_LONGEST_NUMBER < number < _LONGEST_NUMBER else ""
+
+
+def _first(values: dict[str, str], names: tuple[str, ...]) -> str | None:
+    return next((values[name] for name in names if name in values), None)
 
 
 def _address(values: dict[str, str]) -> str:

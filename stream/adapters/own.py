@@ -18,7 +18,8 @@ field           needed   value
 ``status``      no       HTTP response status code, integer 0 to 999; 0 or null: none recorded
 ``duration_ms`` no       milliseconds until the answer, number from 0
 ``request_id``  no       id of the request, text or integer; empty, ``-`` or over 256 characters: none
-``identity``    no       what ``client`` is: ``user`` or ``address``; null: not known
+``identity``    no       what ``client`` is: ``consumer``, ``subject``, ``user``, ``credential``, ``session``,
+                         ``address_agent`` or ``address``; null: not known
 ``address``     no       network address that the call came from; empty, ``-`` or over 256 characters: none
 =============== ======== ============================================================================================
 
@@ -34,7 +35,8 @@ from typing import Annotated
 
 import msgspec
 
-from featurizer.calls import ApiCall, Identity
+from featurizer.calls import ApiCall
+from featurizer.identity import Identity
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
 from stream.adapters.fields import (
@@ -46,6 +48,7 @@ from stream.adapters.fields import (
     missing,
     request_id_of,
 )
+from stream.adapters.identities import IdentityChain
 from stream.adapters.json_elements import json_reader, split_arrays, split_objects
 from stream.adapters.times import EARLIEST, LATEST, rfc3339_time
 
@@ -73,7 +76,7 @@ class _Entry(msgspec.Struct, gc=False):
     address: str | None = None
 
 
-def _bind_gatewatch(routes: RouteTemplates) -> Decode:
+def _bind_gatewatch(routes: RouteTemplates, _identities: IdentityChain) -> Decode:
     target = routes.target
 
     def call_of(entry: _Entry) -> ApiCall:
@@ -116,7 +119,7 @@ def _time(time: float | str) -> int:
     return checked_time(int(time), "time")
 
 
-def _bind_api_call(_routes: RouteTemplates) -> Decode:
+def _bind_api_call(_routes: RouteTemplates, _identities: IdentityChain) -> Decode:
     def call_of(call: ApiCall) -> ApiCall:
         checked_time(call.time, "time")
         checked_client(call.client, "client")

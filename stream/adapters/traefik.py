@@ -2,23 +2,25 @@
 
 Fields, as in ``pkg/middlewares/accesslog/logdata.go`` (the same since 1.4):
 
-==================== =================================================================================================
-``StartUTC``         start of the request, RFC 3339 with up to nanoseconds; else ``StartLocal``. ``time`` is when the
-                     line was written, to the second, and is not read
+====================== =================================================================================================
+``StartUTC``           start of the request, RFC 3339 with up to nanoseconds; else ``StartLocal``. ``time`` is when the
+                       line was written, to the second, and is not read
 ``RequestMethod``
-``RequestPath``      with query (traefik/traefik#4142), which ends here
-``DownstreamStatus`` optional, a number: what the client got. ``OriginStatus`` is absent where Traefik answered itself
-``Duration``         optional, NANOSECONDS
-``ClientUsername``   the client, unless ``-``, empty, or the status is 401: basic auth logs a name before it checks it
-``ClientHost``       else the client: the header ``X-Forwarded-For`` where there is one, see below; else the peer
-``ClientAddr``       else the client: the peer's address and port
-==================== =================================================================================================
+``RequestPath``        with query (traefik/traefik#4142), which ends here
+``DownstreamStatus``   optional, a number: what the client got. ``OriginStatus`` is absent where Traefik answered itself
+``Duration``           optional, NANOSECONDS
+``ClientUsername``     the user; with status 401 only a claim: basic auth logs a name before it checks it
+``ClientHost``         the address: the header ``X-Forwarded-For`` where there is one, see below; else the peer
+``ClientAddr``         else the address: the peer's, with its port
+``request_User-Agent`` the agent, where Traefik is told to keep that header
+====================== =================================================================================================
 
 What to know:
 
-- ``ClientHost`` is the whole header, a list of addresses (traefik/traefik#13728). Its last address is what the proxy
-  next to Traefik saw, and the client; those before it can be forged. What is no address is passed over for the peer.
-  Behind two proxies of yours all clients of the outer one are one, unless the inner one passes the header on as it is.
+- ``ClientHost`` is the whole header, a list of addresses (traefik/traefik#13728). Traefik takes it from proxies that
+  it trusts alone, so its last address, what the proxy next to Traefik saw, is always believed; those before it can be
+  forged, unless ``identity.trusted_hops`` says that more proxies are yours. What is no address is passed over for the
+  peer.
 - A request target with a user in it (``GET http://alice@host/``) also sets ``ClientUsername`` where no middleware
   does (``usernameIfPresent`` in ``logger.go``): a client can then choose its name. Drop the field unless you
   authenticate with basic, digest or forward auth.
@@ -30,12 +32,14 @@ What to know:
 import msgspec
 
 from featurizer.calls import ApiCall
+from featurizer.identity import Identity
 from featurizer.routes import RouteTemplates
 from stream.adapters.decoded import Adapter, Decode, record_decoder
-from stream.adapters.fields import address_of, checked_path, checked_time, client_of, invalid, missing
+from stream.adapters.fields import address_of, checked_path, checked_time, invalid, missing
+from stream.adapters.identities import IdentityChain
 from stream.adapters.json_elements import json_reader, split_objects
 from stream.adapters.times import rfc3339_time
-from stream.adapters.values import duration_of, host_of, nearest_of, status_number
+from stream.adapters.values import duration_of, host_of, status_number
 
 _NAMES = {
     "start_utc": "StartUTC",
@@ -47,6 +51,7 @@ _NAMES = {
     "username": "ClientUsername",
     "host": "ClientHost",
     "peer": "ClientAddr",
+    "agent": "request_User-Agent",
 }
 _UNKNOWN = "unknown"
 """Client of a call whose forwarded address is none, in a log without the peer's."""
@@ -65,10 +70,13 @@ class _Line(msgspec.Struct, gc=False, rename=_NAMES):
     username: _Text = None
     host: _Text = None
     peer: _Text = None
+    agent: _Text = None
 
 
-def _bind(routes: RouteTemplates) -> Decode:
+def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
     target = routes.target
+    client_of = identities.client_of(Identity.USER, Identity.ADDRESS_AGENT)
+    hops = max(1, identities.trusted_hops)
 
     def call_of(line: _Line) -> ApiCall:
         status = status_number(line.status)
@@ -76,8 +84,11 @@ def _bind(routes: RouteTemplates) -> Decode:
         if not time:
             time, field = line.start_local, "StartLocal"
         nanoseconds = line.duration
-        address = _address(line.host, line.peer)
-        client, identity = client_of(line.username, address, status, "ClientHost (or ClientAddr)")
+        address = host_of(line.peer)
+        if line.host and line.host != address:
+            address = identities.address(line.host, address, hops=hops) or _UNKNOWN
+        names = (line.username, line.agent)
+        client, identity = client_of(names, address, status, "ClientHost (or ClientAddr)")
         endpoint, object_id = target(line.method, checked_path(line.path, "RequestPath"), status)
         return ApiCall(
             _time(time, field),
@@ -100,14 +111,6 @@ def _time(text: str | None, field: str) -> int:
         return checked_time(rfc3339_time(text), field)
     except ValueError as error:
         raise invalid(field, str(error)) from None
-
-
-def _address(host: str | None, peer: str | None) -> str:
-    """Return the address of who called, as far as it can be believed."""
-    address = host_of(peer)
-    if host and host != address:
-        return nearest_of(host) or address or _UNKNOWN
-    return address
 
 
 TRAEFIK = Adapter("traefik", "Traefik's access log as JSON", _bind)

@@ -68,12 +68,18 @@ def host_of(text: str | None) -> str:
     return host if port.isdecimal() and ":" not in host else text
 
 
-def nearest_of(forwarded: str) -> str:
-    """Return the last address of a list of forwarded ones, empty if it is none.
+def forwarded_address(forwarded: str, hops: int) -> str:
+    """Return the address of whom trusted proxies forwarded for, of a list of forwarded ones; empty if it is none.
 
-    The proxy next to the gateway wrote the last one; those before it are what others say, the first one the client.
+    Each proxy adds whom it was asked by, so the last address is what the proxy next to the gateway saw. Those before
+    the last ``hops`` are what others say, the first one the client. A list that is shorter came past one of the
+    proxies: its first address is still one that a trusted proxy wrote.
+
+    Args:
+        forwarded: addresses, separated by commas.
+        hops: how many proxies are trusted, at least 1.
     """
-    return _checked_address(forwarded[forwarded.rfind(",") + 1 :].strip()[: _LONGEST_ADDRESS + 1])
+    return _checked_address(forwarded.rsplit(",", hops)[-hops:][0].strip()[: _LONGEST_ADDRESS + 1])
 
 
 @lru_cache(16_384)

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from featurizer.calls import ApiCall
+from featurizer.identity import address_part
 from stream.checking.formats import Reading, is_address
 
 
@@ -58,7 +59,8 @@ def callers(calls: Sequence[ApiCall]) -> Callers:
     """Return who calls; there must be calls."""
     counts = Counter(call.client for call in calls)
     busiest = min(counts, key=lambda client: (-counts[client], client))
-    by_address = sum(count for client, count in counts.items() if is_address(client))
+    named = Counter((call.client, call.identity) for call in calls)
+    by_address = sum(count for own, count in named.items() if is_address(address_part(*own) or ""))
     return Callers(len(calls), len(counts), by_address, busiest, counts[busiest])
 
 

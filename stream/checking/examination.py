@@ -74,7 +74,7 @@ def examine(sample: Sample, settings: Settings, now: int) -> Examination:
         SettingsError: a pin or the OpenAPI file of the settings is wrong.
     """
     routes = raw_routes(settings)
-    detection = detect(sample.records, routes)
+    detection = detect(sample.records, routes, assembly.identity_chain(settings))
     calls = [call for reading in detection.readings for call in reading.decoded.calls]
     rejected = sum(len(reading.decoded.rejects) for reading in detection.readings)
     found = _findings(detection.readings, calls, settings, now)

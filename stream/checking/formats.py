@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from featurizer.calls import ApiCall
 from featurizer.routes import RouteTemplates
-from stream.adapters import FORMATS, Decode, Decoded, decoder
+from stream.adapters import FORMATS, Decode, Decoded, IdentityChain, decoder
 from stream.adapters.detection import AUTO
 from stream.checking.sample import SampleRecord
 
@@ -48,17 +48,17 @@ class Detection(NamedTuple):
         return self.by_auto >= self.shares.total()
 
 
-def detect(records: Sequence[SampleRecord], routes: RouteTemplates) -> Detection:
+def detect(records: Sequence[SampleRecord], routes: RouteTemplates, identities: IdentityChain) -> Detection:
     """Return how a sample reads.
 
     A record is of the format that reads it whole; of several the one that reads most of the sample, with most fields.
     """
-    decoders = {name: decoder(name, routes) for name in FORMATS if name != AUTO.name}
+    decoders = {name: decoder(name, routes, identities) for name in FORMATS if name != AUTO.name}
     order = _ranked(records[:: len(records) // PROBED + 1], decoders)
     found = [_best(record.value, order, decoders) for record in records]
     shares = Counter(decoded.format for decoded in found if whole(decoded))
     chosen = next(iter(shares)) if len(shares) == 1 else AUTO.name
-    auto = decoder(AUTO.name, routes)
+    auto = decoder(AUTO.name, routes, identities)
     set_reader = decoders.get(chosen, auto)
     readings = [
         Reading(record, decoded if whole(decoded) else set_reader(record.value))

@@ -51,6 +51,7 @@ def problems(config: Path | None, assign: list[str] | None) -> list[str]:
     """Return everything that would keep ``gatewatch run`` from starting with these settings, brokers aside."""
     from stream import assembly  # noqa: PLC0415 -- loads numpy and the model: config show need not wait
     from stream.kafka_config import check_properties  # noqa: PLC0415 -- loads librdkafka: same
+    from stream.pseudonym_keys import hmac_keys  # noqa: PLC0415 -- same as assembly
 
     try:
         settings, _ = resolve(config, overrides_of(assign))
@@ -61,6 +62,8 @@ def problems(config: Path | None, assign: list[str] | None) -> list[str]:
         lambda: assembly.route_templates(settings),
         lambda: assembly.frozen_degrees(settings.degrees.frozen),
         lambda: assembly.suppressions(settings),
+        lambda: hmac_keys(settings),
+        lambda: assembly.pseudonyms(settings),
         lambda: settings.model.from_topic or assembly.model_bundle(settings),
         lambda: assembly.challenger_bundle(settings),
     )

@@ -72,7 +72,7 @@ def suggest(  # noqa: PLR0913 -- one parameter per flag
     """
     settings = settings_of(config, assign, {"kafka.bootstrap_servers": bootstrap})
     found = sample_of(file, topic, sample, settings)
-    readings = detect(found.records, raw_routes(settings)).readings
+    readings = detect(found.records, raw_routes(settings), assembly.identity_chain(settings)).readings
     calls = [call for reading in readings for call in reading.decoded.calls]
     if not calls:
         raise CommandError(f"nothing of {found.name} was understood", "gatewatch check says why")

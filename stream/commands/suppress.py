@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from featurizer.identity import Identity
 from scorer.suppression import Facts, Rule, Suppressions
 from scorer.suppression_file import RuleEntry
 from stream.assembly import SCHEMA
@@ -56,6 +57,15 @@ ClientFlag = Annotated[
     list[str] | None,
     typer.Option("--client", metavar="GLOB", help="The client is one of these; may be repeated.", show_default=False),
 ]
+IdentityFlag = Annotated[
+    list[Identity] | None,
+    typer.Option(
+        "--identity",
+        metavar="KIND",
+        help="The client's name is of this kind, for example address; may be repeated.",
+        show_default=False,
+    ),
+]
 NetworkFlag = Annotated[
     list[str] | None,
     typer.Option("--network", metavar="CIDR", help="The client is an address in one of these.", show_default=False),
@@ -92,6 +102,7 @@ def add(  # noqa: PLR0913 -- one parameter per flag
     reason: ReasonFlag,
     expires: ExpiresFlag,
     client: ClientFlag = None,
+    identity: IdentityFlag = None,
     network: NetworkFlag = None,
     endpoint: EndpointFlag = None,
     when: WhenFlag = None,
@@ -105,6 +116,7 @@ def add(  # noqa: PLR0913 -- one parameter per flag
     entry = RuleEntry(
         name=name,
         client=tuple(client or ()),
+        identity=tuple(map(str, identity or ())),
         network=tuple(network or ()),
         endpoints=tuple(endpoint or ()),
         when=tuple(when or ()),

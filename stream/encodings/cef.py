@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from scorer.alerts import Alert, Severity
-from stream.encodings.parts import TITLE, address_of
+from stream.encodings.parts import TITLE, address_of, is_address, is_named
 from stream.encodings.signs import risks_of, techniques_of
 from stream.wire import product_version
 
@@ -45,7 +45,7 @@ def _extension(alert: Alert, created: int) -> Iterator[tuple[str, str]]:
     yield "cat", "API behaviour"
     yield "act", "finding updated" if alert.follows else "finding created"
     yield "externalId", alert.uid
-    yield from _client(alert.client)
+    yield from _client(alert)
     yield "msg", _cut(alert.message, _MEDIUM)
     yield from _labelled("cfp1", "score", f"{alert.score:.6f}")
     yield from _labelled("cfp2", "threshold", f"{alert.threshold:.6f}")
@@ -59,14 +59,18 @@ def _extension(alert: Alert, created: int) -> Iterator[tuple[str, str]]:
     named = [risk.uid for risk in risks_of(alert)]
     named += [(item.sub_technique or item.technique).uid for item in techniques_of(alert)]
     yield from _labelled("cs6", "signs", ", ".join(named))
+    yield from _labelled("flexString1", "identity", alert.identity)
 
 
-def _client(client: str) -> Iterator[tuple[str, str]]:
-    address = address_of(client)
+def _client(alert: Alert) -> Iterator[tuple[str, str]]:
+    if not is_address(alert):
+        yield "suid", _cut(alert.client, _MEDIUM)
+    if is_named(alert):
+        yield "suser", _cut(alert.client, _MEDIUM)
+    address = address_of(alert)
     if address is None:
-        yield "suid", _cut(client, _MEDIUM)
-        yield "suser", _cut(client, _MEDIUM)
-    elif isinstance(ipaddress.ip_address(address), ipaddress.IPv4Address):
+        return
+    if isinstance(ipaddress.ip_address(address), ipaddress.IPv4Address):
         yield "src", address
     else:
         yield from _labelled("c6a2", "Source IPv6 Address", address)

@@ -21,7 +21,7 @@ from stream.encodings.ecs_objects import (
     Threat,
     User,
 )
-from stream.encodings.parts import TITLE, address_of, endpoints_of, place_of, time_of
+from stream.encodings.parts import TITLE, address_of, endpoints_of, is_address, is_named, place_of, time_of
 from stream.encodings.signs import Named, risks_of, techniques_of
 from stream.wire import product_version
 
@@ -50,7 +50,7 @@ def encode_ecs(alert: Alert, created: int) -> bytes:
 
 def ecs_alert(alert: Alert, created: int) -> EcsAlert:
     """Return the document; arguments as for ``encode_ecs``."""
-    address = address_of(alert.client)
+    address, named = address_of(alert), is_named(alert)
     return EcsAlert(
         timestamp=time_of(created),
         ecs=Ecs(version=ECS_VERSION),
@@ -58,9 +58,9 @@ def ecs_alert(alert: Alert, created: int) -> EcsAlert:
         tags=tuple(risk.uid for risk in risks_of(alert)) or UNSET,
         event=_event(alert, created),
         rule=Rule(id=alert.model, name=TITLE, category="API behaviour"),
-        user=User(id=alert.client) if address is None else UNSET,
+        user=UNSET if is_address(alert) else User(id=alert.client),
         source=UNSET if address is None else Source(address=address, ip=address),
-        related=Related(user=(alert.client,)) if address is None else Related(ip=(address,)),
+        related=Related(user=(alert.client,) if named else UNSET, ip=UNSET if address is None else (address,)),
         threat=_threat(alert),
         observer=Observer(vendor="gatewatch", product="gatewatch", type="sensor", version=product_version()),
         gatewatch=_gatewatch(alert),
@@ -109,6 +109,7 @@ def _gatewatch(alert: Alert) -> Gatewatch:
     return Gatewatch(
         finding=alert.session_id,
         kind=alert.kind,
+        identity=alert.identity or UNSET,
         occasion=alert.occasion,
         severity=alert.severity,
         capped=alert.capped,

@@ -81,10 +81,10 @@ class Rule(FieldSet, frozen=True, kw_only=True):
 
 
 class User(FieldSet, frozen=True, kw_only=True):
-    """The client as a user.
+    """The client, whatever its name is.
 
     Attributes:
-        id: identity of the client, which is the record's key too.
+        id: name of the client, which is the record's key too.
     """
 
     id: str
@@ -94,7 +94,7 @@ class Source(FieldSet, frozen=True, kw_only=True):
     """Where the calls came from.
 
     Attributes:
-        address: the client, when it is an address.
+        address: the address by which the client is known.
         ip: likewise.
     """
 
@@ -106,8 +106,8 @@ class Related(FieldSet, frozen=True, kw_only=True):
     """Values to look for elsewhere.
 
     Attributes:
-        user: the client.
-        ip: the client, when it is an address.
+        user: the client, when it is known by a name that people use.
+        ip: the address by which the client is known.
     """
 
     user: tuple[str, ...] | UnsetType = UNSET
@@ -176,6 +176,8 @@ class Gatewatch(FieldSet, frozen=True, kw_only=True):
     Attributes:
         finding: id of the finding, which is the session's: all alerts of a session tell of one finding.
         kind: early while the session was open, closing at its end.
+        identity: what the client's name is: consumer, subject, user, credential, session, address_agent or address;
+            absent when not known.
         occasion: what the score was taken at: the session grew, paused (quiet) or ended (closed).
         severity: low, medium, high or critical.
         capped: the session had reached a limit, so that its graph is incomplete.
@@ -194,6 +196,7 @@ class Gatewatch(FieldSet, frozen=True, kw_only=True):
 
     finding: str
     kind: AlertKind
+    identity: str | UnsetType = UNSET
     occasion: Occasion
     severity: Severity
     capped: bool
@@ -220,8 +223,8 @@ class EcsAlert(FieldSet, frozen=True, kw_only=True, rename={"timestamp": "@times
             none.
         event: the alert as an event.
         rule: the model that judged.
-        user: the client, unless it is an address.
-        source: the client, when it is an address.
+        user: the client, unless it is an address and nothing else.
+        source: the address by which the client is known; absent where there is none.
         related: values to look for elsewhere.
         threat: what behaviour like this is a sign of; absent where there is none.
         observer: the program that made the alert.

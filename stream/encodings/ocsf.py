@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from featurizer.features import Occasion
+from featurizer.identity import Identity
 from scorer.alerts import Alert, Severity
 from scorer.reasons import Contribution, Direction
 from scorer.suppression import Suppression
@@ -21,6 +22,7 @@ from stream.encodings.ocsf_evidence import (
     Evidence,
     NetworkEndpoint,
     Observation,
+    ProgrammaticCredential,
     SessionData,
     User,
     UserSession,
@@ -37,7 +39,7 @@ from stream.encodings.ocsf_objects import (
     Resource,
     Tag,
 )
-from stream.encodings.parts import TITLE, address_of, endpoints_of, place_of
+from stream.encodings.parts import TITLE, address_of, endpoints_of, is_named, place_of
 from stream.encodings.signs import ATTACK_VERSION, Named, Technique, risks_of, techniques_of
 from stream.wire import product_version
 
@@ -225,11 +227,15 @@ def _baseline(item: Contribution) -> Anomaly:
 
 
 def _session(alert: Alert) -> Evidence:
-    address = address_of(alert.client)
+    address, credential = address_of(alert), ProgrammaticCredential(uid=alert.client)
     return Evidence(
         name="session",
         actor=Actor(
-            user=User(uid=alert.client, name=alert.client if address is None else UNSET),
+            user=User(
+                uid=alert.client,
+                name=alert.client if is_named(alert) else UNSET,
+                programmatic_credentials=(credential,) if alert.identity == Identity.CREDENTIAL else UNSET,
+            ),
             session=UserSession(uid=alert.session_id, created_time=alert.start),
         ),
         src_endpoint=UNSET if address is None else NetworkEndpoint(ip=address),
@@ -257,7 +263,7 @@ def _resource(endpoint: str) -> Resource:
 
 def _observables(alert: Alert) -> tuple[Observable, ...]:
     session = "evidences[0]"
-    address = address_of(alert.client)
+    address = address_of(alert)
     found = [Observable(name=f"{session}.actor.user.uid", type_id=31, type="User Object: uid", value=alert.client)]
     if address is not None:
         found.append(Observable(name=f"{session}.src_endpoint.ip", type_id=2, type="IP Address", value=address))
@@ -271,6 +277,7 @@ def _observables(alert: Alert) -> tuple[Observable, ...]:
 def _unmapped(alert: Alert) -> Unmapped:
     return Unmapped(
         kind=alert.kind,
+        identity=alert.identity or UNSET,
         occasion=alert.occasion,
         leg=alert.leg,
         taken_at=place_of(alert),

@@ -62,16 +62,28 @@ class AnomalyAnalysis(Object, frozen=True, kw_only=True):
     baselines: tuple[Anomaly, ...]
 
 
+class ProgrammaticCredential(Object, frozen=True, kw_only=True):
+    """An API key or the like.
+
+    Attributes:
+        uid: its id.
+    """
+
+    uid: str
+
+
 class User(Object, frozen=True, kw_only=True):
     """The client as a user.
 
     Attributes:
-        uid: identity of the client, which is the record's key too.
-        name: likewise; absent when the client is an address.
+        uid: name of the client, which is the record's key too.
+        name: likewise; absent when it is no name that people use: an address, a session, a credential.
+        programmatic_credentials: the client, when it is known by the id of a credential.
     """
 
     uid: str
     name: str | UnsetType = UNSET
+    programmatic_credentials: tuple[ProgrammaticCredential, ...] | UnsetType = UNSET
 
 
 class UserSession(Object, frozen=True, kw_only=True):
@@ -141,7 +153,7 @@ class Evidence(Object, frozen=True, kw_only=True):
     Attributes:
         name: `session` or `rare transition`.
         actor: who called; with the session.
-        src_endpoint: where from; with the session, when the client is an address.
+        src_endpoint: where from; with the session, when the client is known by an address.
         api: endpoint that a transition leads to.
         data: why; with the session.
     """

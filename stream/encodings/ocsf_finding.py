@@ -16,6 +16,8 @@ class Unmapped(Object, frozen=True, kw_only=True):
 
     Attributes:
         kind: early while the session was open, closing at its end.
+        identity: what the client's name is: consumer, subject, user, credential, session, address_agent or address;
+            absent when not known.
         occasion: what the score was taken at: the session grew, paused (quiet) or ended (closed).
         leg: what the verdict rests on: rules while the tables learn (learning), or a model that learned without labels
             (unsupervised) or with them (trained).
@@ -27,6 +29,7 @@ class Unmapped(Object, frozen=True, kw_only=True):
     """
 
     kind: AlertKind
+    identity: str | UnsetType = UNSET
     occasion: Occasion
     leg: Leg
     taken_at: str

@@ -4,17 +4,31 @@ import ipaddress
 from datetime import UTC, datetime
 from typing import Final
 
+from featurizer.identity import NAMED, Identity, address_part
 from scorer.alerts import Alert
 
 TITLE: Final = "Anomalous API call behaviour"
 
 
-def address_of(client: str) -> str | None:
-    """Return a client that is an IP address in its usual form; None for any other."""
+def address_of(alert: Alert) -> str | None:
+    """Return the IP address by which a client is known, in its usual form; None where there is none.
+
+    There is none in a pseudonym, nor in the name of a user, be it one of digits and points.
+    """
     try:
-        return str(ipaddress.ip_address(client))
+        return str(ipaddress.ip_address(address_part(alert.client, alert.identity) or ""))
     except ValueError:
         return None
+
+
+def is_address(alert: Alert) -> bool:
+    """Return whether a client is an IP address and nothing else."""
+    return alert.identity != Identity.ADDRESS_AGENT and address_of(alert) is not None
+
+
+def is_named(alert: Alert) -> bool:
+    """Return whether a client is known by a name that people use, not by an address, a session or a credential."""
+    return alert.identity in NAMED and address_of(alert) is None
 
 
 def place_of(alert: Alert) -> str:

@@ -6,6 +6,12 @@ from stream.sections.fields import Section, setting
 class DeadLettersSettings(Section):
     """How many records may be unusable before a worker stops."""
 
+    originals: bool = setting(
+        default=True,
+        unit="true or false",
+        why="Keep the original bytes and the key of the record, whatever is in them: to look at, and to feed back. "
+        "False keeps reason, position and size alone.",
+    )
     limit_share: float = setting(
         0.05,
         "share, 0 to 1",
