@@ -42,6 +42,7 @@ _extras_of = Struct("<xBH").unpack_from
 _edges_of = Struct(f"<{_HEADER.size - 4}xI").unpack_from
 _more_of = Struct(f"<{_HEADER.size + _MORE.size - 2}xBB").unpack_from
 _EARLY, _CLOSING, _WIDE = 1, 2, 4
+_RANK_SHIFT = 3
 _EDGE_BYTES = 4
 _WIDE_BYTES = 4
 _NODE_BYTES = 2
@@ -109,6 +110,7 @@ class Session:
         lingers: likewise in the heap of sessions that only the record clock keeps open.
         alerted_open: an early alert was raised.
         alerted_closed: a closing alert was raised.
+        alerted_rank: rank of the greatest severity it was alerted with, at most 31; 0 when that is not known.
         requests: fingerprints of the last request ids, 8 bytes each, newest first.
         tally: what is counted of its calls, shape (TALLIES,), see ``featurizer.tallies``.
         pause_squares: sum of the squares of the pauses between its calls, milliseconds squared.
@@ -123,6 +125,7 @@ class Session:
         "addresses",
         "alerted_closed",
         "alerted_open",
+        "alerted_rank",
         "arrival",
         "calls",
         "client",
@@ -161,6 +164,7 @@ class Session:
         self.lingers = NEVER
         self.alerted_open = False
         self.alerted_closed = False
+        self.alerted_rank = 0
         self.requests = b""
         self.tally = new_tally()
         self.pause_squares = 0
@@ -177,7 +181,7 @@ def pack(session: Session) -> bytes:
     was walked, or anything counted, more than 255 times.
     """
     edges, objects, tally = session.edges, session.objects, session.tally.tolist()
-    flags = _EARLY * session.alerted_open | _CLOSING * session.alerted_closed
+    flags = _EARLY * session.alerted_open | _CLOSING * session.alerted_closed | session.alerted_rank << _RANK_SHIFT
     try:
         counts = bytes(edges.values()) + bytes(tally)
     except ValueError:
@@ -244,6 +248,7 @@ def unpack(client: str, packed: bytes) -> Session:
     ) = _HEADER.unpack_from(packed)
     session.alerted_open = bool(flags & _EARLY)
     session.alerted_closed = bool(flags & _CLOSING)
+    session.alerted_rank = flags >> _RANK_SHIFT
     start = _HEADER.size + (0 if form == _GRAPH_ONLY else _MORE.size)
     edges_at = start + requests * FINGERPRINT_BYTES
     counts_at = edges_at + n_edges * _EDGE_BYTES

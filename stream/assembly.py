@@ -16,6 +16,7 @@ from scorer.bundle import BundleError, ModelBundle
 from scorer.drift import DriftPolicy
 from scorer.judge import Judge
 from scorer.rules import RulePolicy
+from scorer.severity import Severity, SeverityPolicy, Worth
 from scorer.suppression import Suppressions
 from stream.adapters import decoder
 from stream.batches import Decode
@@ -96,10 +97,17 @@ def alert_policy(settings: Settings) -> AlertPolicy:
         cooldown=_ms(own.cooldown_s),
         top_features=own.top_features,
         evidence_transitions=own.evidence_transitions,
-        medium=own.severity.medium,
-        high=own.severity.high,
-        critical=own.severity.critical,
+        severity=severity_policy(settings),
+        budget=own.budget_per_hour,
+        budget_exempt=None if own.budget_exempt == "none" else Severity(own.budget_exempt),
     )
+
+
+def severity_policy(settings: Settings) -> SeverityPolicy:
+    """Return the table of severities."""
+    own = settings.alerts.severity
+    endpoints = tuple((glob, Worth(worth)) for glob, worth in own.endpoints.items())
+    return SeverityPolicy(**own.model_dump(exclude={"endpoints"}), endpoints=endpoints)
 
 
 def drift_policy(settings: Settings) -> DriftPolicy:

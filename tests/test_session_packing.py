@@ -26,6 +26,7 @@ def sessions(draw: st.DrawFn) -> Session:
     session.last_node = draw(st.sampled_from([NOT_A_NODE, 0, 65_534]))
     session.deadline, session.lingers = draw(st.just(NEVER) | times), draw(st.just(NEVER) | times)
     session.alerted_open, session.alerted_closed = draw(st.booleans()), draw(st.booleans())
+    session.alerted_rank = draw(st.integers(0, 4))
     session.requests = draw(st.binary(max_size=16).map(lambda own: own[: len(own) // 8 * 8]))
     many = st.sampled_from([1, 2, 255, 256, 70_000])
     session.edges = draw(st.dictionaries(counts, many, max_size=40))
