@@ -278,14 +278,14 @@ def detector(
 
 
 def suppressions(settings: Settings) -> Suppressions:
-    """Return the suppression rules; none without a file.
+    """Return the suppression rules of the file; none without one: those of the topic only workers follow.
 
     Raises:
         SettingsError: the file can't be read, or a rule is wrong.
     """
     path = settings.alerts.suppressions
     try:
-        return Suppressions() if path is None else read_suppressions(path, SCHEMA.names)
+        return Suppressions() if path is None or settings.alerts.from_topic else read_suppressions(path, SCHEMA.names)
     except ValueError as error:
         raise SettingsError([f"alerts.suppressions: {error}"]) from error
 

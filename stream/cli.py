@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, Entry] = {
     "replay": Entry("stream.commands.replay", "replay", "Run log files through the detector, without Kafka."),
     "explain": Entry("stream.commands.explain", "explain", "Show why a session was alerted, or was not."),
     "label": Entry("stream.commands.label", "label", "Say what alerted sessions were, or show each model's precision."),
-    "suppress": Entry("stream.commands.suppress", "app", "Add, list or test suppression rules."),
+    "suppress": Entry("stream.commands.suppress", "app", "Add, list, test or remove suppression rules."),
     "simulate": Entry(
         "stream.commands.simulate", "simulate", "Write simulated traffic with attacks to a topic or file."
     ),

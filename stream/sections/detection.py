@@ -119,7 +119,7 @@ class RoutesSettings(Section):
 
 
 FROM_TOPIC = "topic:"
-"""As ``model.bundle``: the models are on the topic ``topics.models``."""
+"""As ``model.bundle``: the models are on the topic ``topics.models``; likewise ``alerts.suppressions``."""
 
 
 class ModelSettings(Section):
@@ -274,7 +274,7 @@ class AlertsSettings(Section):
         None,
         "file",
         "TOML file of rules that account for alerts beforehand: these are published with the status Suppressed. Read "
-        "again whenever it changes; gatewatch suppress writes it.",
+        "again whenever it changes; gatewatch suppress writes it. topic: has workers follow the topic of suppressions.",
     )
     budget_per_hour: int | None = setting(
         None,
@@ -287,3 +287,8 @@ class AlertsSettings(Section):
         "critical", "severity", "Alerts of this severity and above are raised whatever the budget; none: none is."
     )
     severity: SeveritySettings = setting(SeveritySettings(), "table", "Severity of an alert.")
+
+    @property
+    def from_topic(self) -> bool:
+        """True when workers follow the topic of suppression rules."""
+        return str(self.suppressions) == FROM_TOPIC
