@@ -1,4 +1,4 @@
-"""The topic ``suppressions`` from outside of a worker's event loop: read to its end, and added to. Every method blocks."""
+"""The topic ``suppressions`` from outside of a worker's event loop: read whole, and added to. Every method blocks."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
