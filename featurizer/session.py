@@ -34,15 +34,14 @@ ORIGIN_SHIFT = 48
 # form, flags, request fingerprints; deadline, lingers, end, opened, start, arrival, offset; ordinal, calls, scored,
 # next_vector, next_check, last_node, edges.
 _HEADER = Struct("<BBH7q5IiI")
-# What form 2 has after that: pause_squares; routes with objects, addresses.
-_MORE = Struct("<QBB")
+# What form 2 has after that: pause_squares; routes with objects, addresses; alerted_rank.
+_MORE = Struct("<QBBB")
 _timers_of = Struct("<4xqq").unpack_from
 _end_of = Struct("<20xq").unpack_from
 _extras_of = Struct("<xBH").unpack_from
 _edges_of = Struct(f"<{_HEADER.size - 4}xI").unpack_from
-_more_of = Struct(f"<{_HEADER.size + _MORE.size - 2}xBB").unpack_from
+_more_of = Struct(f"<{_HEADER.size + _MORE.size - 3}xBB").unpack_from
 _EARLY, _CLOSING, _WIDE = 1, 2, 4
-_RANK_SHIFT = 3
 _EDGE_BYTES = 4
 _WIDE_BYTES = 4
 _NODE_BYTES = 2
@@ -110,7 +109,7 @@ class Session:
         lingers: likewise in the heap of sessions that only the record clock keeps open.
         alerted_open: an early alert was raised.
         alerted_closed: a closing alert was raised.
-        alerted_rank: rank of the greatest severity it was alerted with, at most 31; 0 when that is not known.
+        alerted_rank: rank of the greatest severity it was alerted with; 0 when that is not known.
         requests: fingerprints of the last request ids, 8 bytes each, newest first.
         tally: what is counted of its calls, shape (TALLIES,), see ``featurizer.tallies``.
         pause_squares: sum of the squares of the pauses between its calls, milliseconds squared.
@@ -177,11 +176,11 @@ class Session:
 def pack(session: Session) -> bytes:
     """Return the packed form.
 
-    129 bytes, 8 a request fingerprint, 5 an edge, 18 a route with objects, 4 an address; 93 more, and 8 an edge, if one
+    130 bytes, 8 a request fingerprint, 5 an edge, 18 a route with objects, 4 an address; 93 more, and 8 an edge, if one
     was walked, or anything counted, more than 255 times.
     """
     edges, objects, tally = session.edges, session.objects, session.tally.tolist()
-    flags = _EARLY * session.alerted_open | _CLOSING * session.alerted_closed | session.alerted_rank << _RANK_SHIFT
+    flags = _EARLY * session.alerted_open | _CLOSING * session.alerted_closed
     try:
         counts = bytes(edges.values()) + bytes(tally)
     except ValueError:
@@ -210,6 +209,7 @@ def pack(session: Session) -> bytes:
         min(session.pause_squares, _MOST_SQUARES),
         len(objects),
         len(session.addresses) // ADDRESS_BYTES,
+        session.alerted_rank,
     )
     routes = _little(array("H", objects)).tobytes()
     bitmaps = b"".join([bitmap.to_bytes(_BITMAP_BYTES, "little") for bitmap in objects.values()])
@@ -248,7 +248,6 @@ def unpack(client: str, packed: bytes) -> Session:
     ) = _HEADER.unpack_from(packed)
     session.alerted_open = bool(flags & _EARLY)
     session.alerted_closed = bool(flags & _CLOSING)
-    session.alerted_rank = flags >> _RANK_SHIFT
     start = _HEADER.size + (0 if form == _GRAPH_ONLY else _MORE.size)
     edges_at = start + requests * FINGERPRINT_BYTES
     counts_at = edges_at + n_edges * _EDGE_BYTES
@@ -265,7 +264,7 @@ def unpack(client: str, packed: bytes) -> Session:
         _begin_tallies(session)
         return session
     session.tally = array("I", counts[n_edges:])
-    session.pause_squares, n_routes, _ = _MORE.unpack_from(packed, _HEADER.size)
+    session.pause_squares, n_routes, _, session.alerted_rank = _MORE.unpack_from(packed, _HEADER.size)
     bitmaps_at = routes_at + n_routes * _NODE_BYTES
     addresses_at = bitmaps_at + n_routes * _BITMAP_BYTES
     routes = _little(array("H", packed[routes_at:bitmaps_at]))
@@ -303,6 +302,7 @@ def _begin_tallies(session: Session) -> None:
     """Give a session that had only its graph the other parts, as if they began now."""
     session.tally = new_tally()
     session.tally[UNANSWERED] = session.calls
+    session.alerted_rank = 0
     session.pause_squares = 0
     session.objects = {}
     session.addresses = b""

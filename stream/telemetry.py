@@ -120,7 +120,8 @@ class Telemetry:
     suppression_reloads = counter(
         "gatewatch_suppression_reloads",
         "reloads",
-        "Changes of the file of suppression rules that were taken up, or refused: then the rules before stay in force.",
+        "Changes of suppression rules that were taken up, or refused: then the rules of a file before stay in force, and "
+        "a rule of a topic suppresses nothing.",
         Label("result", ("done", "refused")),
     )
     dead_letters = counter(

@@ -23,7 +23,7 @@ from stream.demo import EmbeddedBroker
 from stream.errors import ExitCode
 from stream.settings import load_settings
 from stream.suppression_feed import SuppressionTopicFeed
-from stream.suppression_records import TopicRules, removal_record, rule_record
+from stream.suppression_records import RuleRecord, TopicRules, removal_record, rule_record
 from stream.suppression_reload import RulesInForce
 from stream.suppression_topic import FollowedRules, followed_rules
 from stream.telemetry import Telemetry
@@ -57,6 +57,10 @@ def test_a_rule_comes_back_as_it_was_written(expires: date) -> None:
     rules = TopicRules(NAMES)
     assert rules.take(as_read(rule_record("suppressions", own))) == []
     assert rules.rules() == Suppressions((read_rule(own, NAMES),))
+
+
+def test_a_record_can_say_all_that_a_file_can() -> None:
+    assert RuleRecord.__struct_fields__ == RuleEntry.__struct_fields__
 
 
 def test_of_each_name_the_newest_record_counts_and_rules_are_in_the_order_of_their_names() -> None:
