@@ -72,7 +72,7 @@ def test_the_topic_of_suppression_rules_is_wanted_when_workers_follow_it() -> No
 
     (spec,) = [spec for spec in wanted_topics(settings) if spec.name == "our-rules"]
 
-    assert (spec.partitions, spec.roles, spec.config["cleanup.policy"]) == (1, {"detect"}, "compact")
+    assert (spec.partitions, spec.roles, spec.config["cleanup.policy"]) == (1, frozenset({"detect"}), "compact")
     assert "suppressions" not in {spec.name for spec in wanted_topics(load_settings())}
 
 
