@@ -6,6 +6,7 @@ BIN    := $(VENV)/bin
 # Nothing is compiled here and no build tool is fetched besides the pinned one.
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --require-virtualenv
 EDITABLE := $(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable
+UV     := uv==0.13.9
 COMPOSE  := docker compose --env-file .cache/compose.env
 
 .DEFAULT_GOAL := help
@@ -48,7 +49,6 @@ down: .cache/compose.env ## stop them; VOLUMES=1 also forgets their data
 	COMPOSE_PROFILES=demo $(COMPOSE) down $(if $(VOLUMES),--volumes)
 
 lock: $(VENV)/dev.stamp ## renew constraints.txt to the newest versions that pyproject.toml allows
-	$(PIP) install --quiet uv
 	printf '%s\n' 'hatchling>=1.27' editables | $(BIN)/uv pip compile pyproject.toml - --all-extras --universal \
 	  --python-version 3.11 --upgrade --no-header --no-annotate --quiet --output-file .cache/constraints.txt
 	{ sed '/^[^#]/,$$d' constraints.txt; cat .cache/constraints.txt; } > .cache/constraints.new
@@ -62,8 +62,11 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/ready
 	$(EDITABLE) .
 	@touch $@
 
+# uv is several times as fast with that many packages; pip knows more ways to a mirror, and takes over where uv finds none.
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/ready
-	$(EDITABLE) '.[dev]'
+	$(PIP) install --quiet $(UV)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --no-build-isolation --editable '.[dev]' \
+	  || $(EDITABLE) '.[dev]'
 	@touch $@ $(VENV)/run.stamp
 
 $(VENV)/ready:

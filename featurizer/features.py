@@ -293,6 +293,11 @@ class FeatureVector(msgspec.Struct, frozen=True):
     total_edges: int
     close_reason: str | None = None
 
+    def named(self) -> dict[str, float]:
+        """Return the values by feature; empty when they follow none of SCHEMAS."""
+        schema = SCHEMAS.get(self.schema)
+        return {} if schema is None else dict(zip(schema.names, self.values, strict=True))
+
 
 Matrix = NDArray[np.float64]
 

@@ -163,19 +163,16 @@ class Suppressions(msgspec.Struct, frozen=True):
         return None
 
 
-def facts_of(
-    vector: FeatureVector, score: float, names: Iterable[str], endpoints: Iterable[str], *, whole: bool
-) -> Facts:
+def facts_of(vector: FeatureVector, score: float, endpoints: Iterable[str], *, whole: bool) -> Facts:
     """Return the facts of an alert.
 
     Args:
         vector: the vector that was judged.
         score: its score.
-        names: of its features, in order.
         endpoints: endpoints that its session called.
         whole: these are all of them.
     """
-    values = {name: None if isnan(value) else value for name, value in zip(names, vector.values, strict=True)}
+    values = {name: None if isnan(value) else value for name, value in vector.named().items()}
     about = (vector.calls, (vector.end - vector.start) / 1000, score)
     return Facts(vector.client, values | dict(zip(SESSION_FACTS, about, strict=True)), frozenset(endpoints), whole)
 

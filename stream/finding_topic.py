@@ -7,8 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from featurizer.features import FeatureVector
-from stream.assembly import SCHEMA
+from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector
 from stream.errors import CommandError, ExitCode
 from stream.findings import Finding, by_uid, read_finding, read_findings
 from stream.settings import Settings
@@ -93,7 +92,7 @@ def vector_of(settings: Settings, finding: Finding) -> FeatureVector | None:
             if message.key() != client_key(finding.client):
                 continue
             try:
-                vector, _ = decode_features(message.value() or b"", SCHEMA)
+                vector, _ = decode_features(message.value() or b"", ACCESS_BEHAVIOUR_V1)  # or one that has more
             except (ValueError, msgspec.DecodeError):
                 continue
             if (vector.session_id, vector.occasion, vector.calls) == (

@@ -1,7 +1,7 @@
 """Findings: published alerts as an analyst's commands read them back, from OCSF Detection Findings."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -114,7 +114,7 @@ def read_findings(data: bytes) -> list[Finding]:
     return found
 
 
-def facts_of_finding(finding: Finding, vector: FeatureVector | None, names: Sequence[str]) -> Facts:
+def facts_of_finding(finding: Finding, vector: FeatureVector | None) -> Facts:
     """Return what suppression rules can ask of a finding.
 
     A finding names its strongest contributions and its rarest transitions only; with the vector all values are known.
@@ -122,12 +122,11 @@ def facts_of_finding(finding: Finding, vector: FeatureVector | None, names: Sequ
     Args:
         finding: the finding.
         vector: the vector that raised it, when there is one.
-        names: of its features, in order.
     """
     endpoints = {end for own in finding.transitions for end in (own.source, own.destination)}
     told = {item.feature: item.value for item in finding.contributions}
     if vector is not None:
-        told = dict(facts_of(vector, finding.score, names, (), whole=False).values)
+        told = dict(facts_of(vector, finding.score, (), whole=False).values)
     edges = told.get("n_connections")
     whole = edges is not None and 0 < edges <= len(finding.transitions) and not finding.capped
     about = (finding.calls, (finding.end - finding.start) / 1000, finding.score)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from featurizer.calls import UNMATCHED_ROUTE, ApiCall
-from featurizer.routes import RouteTemplates
+from featurizer.routes import RouteTemplates, Target
 from stream.adapters import Decode, Decoded, decoder
 
 
@@ -43,9 +43,10 @@ class NotingTemplates(RouteTemplates):
         self.noted: list[Decision] = []
         self._rules = RouteTemplates()
 
-    def endpoint(self, method: str, path: str, status: int, route: str | None = None) -> str:
-        """Return the endpoint of a call, and note how it came to be."""
-        found = super().endpoint(method, path, status, route)
+    def target(self, method: str, path: str, status: int, route: str | None = None) -> Target:
+        """Return what a call went to, and note how its endpoint came to be."""
+        target = super().target(method, path, status, route)
+        found = target.endpoint
         by_rules = self._rules.endpoint(method, path, status)
         if route and found == self._rules.endpoint(method, path, status, route) and found != by_rules:
             source = "the gateway's route"
@@ -54,7 +55,7 @@ class NotingTemplates(RouteTemplates):
         else:
             source = "status 404" if found.endswith(f" {UNMATCHED_ROUTE}") else "the rules"
         self.noted.append(Decision(path.partition("?")[0], found, source))
-        return found
+        return target
 
 
 class ClientCalls:

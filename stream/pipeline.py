@@ -380,5 +380,5 @@ class Detector(Sessionizer):
 
     def _suppression(self, sample: Sample, verdict: Verdict) -> Suppression | None:
         endpoints, whole = sample.called(self._sessions.max_edges)
-        facts = facts_of(sample.vector, verdict.score, self.judge.schema.names, endpoints, whole=whole)
+        facts = facts_of(sample.vector, verdict.score, endpoints, whole=whole)
         return self.suppressions.find(facts, sample.clock)

@@ -18,6 +18,9 @@ from featurizer.calls import decode_call
 from stream.bundles import write_bundle
 from stream.clock import now_ms
 from stream.kafka_config import PRODUCER_DEFAULTS
+from stream.settings import Settings, load_settings
+from stream.topic_specs import wanted_topics
+from stream.topics import Topics
 from tests.kafka_broker import free_port
 from tests.kafka_fixture import Kafka
 from tests.model_factory import make_bundle
@@ -94,10 +97,11 @@ class Gatewatch:
             f"--set={name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in settings.items()
         ]
 
-    def create_topics(self) -> None:
-        """Make the topics as a user does."""
-        code, _, complaint = self.command("topics", "create")
-        assert code == 0, complaint
+    def create_topics(self) -> Settings:
+        """Make the topics, as ``gatewatch topics create`` does, and return the settings."""
+        settings = load_settings(None, self.settings)
+        Topics(settings).create(wanted_topics(settings))
+        return settings
 
     def command(self, *arguments: str, **more: object) -> tuple[int, str, str]:
         """Run a command with the settings; return its exit code, standard output and standard error."""
@@ -330,6 +334,10 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = PATIENCE
         AssertionError: it does not within the time.
     """
     deadline = time.monotonic() + seconds
-    while not condition():
+    while True:
+        asked = time.monotonic()
+        if condition():
+            return
         assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"
-        time.sleep(0.05)
+        # Looking may mean to read whole topics: it leaves the workers more of the machine than it takes.
+        time.sleep(max(0.05, 2 * (time.monotonic() - asked)))

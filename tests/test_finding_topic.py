@@ -5,9 +5,8 @@ from typing import Any, Self
 
 import pytest
 
-from featurizer.features import FeatureVector
+from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector
 from stream import finding_topic
-from stream.assembly import SCHEMA
 from stream.encodings.ocsf import detection_finding
 from stream.finding_topic import vector_of
 from stream.findings import read_finding
@@ -43,7 +42,7 @@ class MemoryTopic:
 
 
 def kept(own: FeatureVector, time: int = CREATED) -> Made:
-    record = vector_record("features", own, None, SCHEMA)
+    record = vector_record("features", own, None, ACCESS_BEHAVIOUR_V1)
     return Made(record.value, time, name=record.key)
 
 

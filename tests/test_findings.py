@@ -37,7 +37,7 @@ def test_a_suppressed_finding_says_why() -> None:
 
 def test_a_file_holds_one_finding_or_one_a_line_beside_other_lines_of_a_replay() -> None:
     pretty = json.dumps(DOCUMENT, indent=2).encode()
-    other = DOCUMENT | {"finding_info": DOCUMENT["finding_info"] | {"uid": "f" * 32}}
+    other = DOCUMENT | {"metadata": DOCUMENT["metadata"] | {"uid": "f" * 32}}
     lines = [{"type": "session"}, {"type": "alert", **DOCUMENT}, other, {"type": "summary"}]
     many = "\n\n".join(json.dumps(line) for line in lines).encode()
     assert [own.uid for own in read_findings(pretty)] == [alert_of().uid]
@@ -68,7 +68,7 @@ def test_a_finding_of_somebody_else_is_refused(path: str) -> None:
 
 
 def test_of_a_finding_only_the_strongest_features_are_known() -> None:
-    facts = facts_of_finding(read_finding(DOCUMENT), None, NAMES)
+    facts = facts_of_finding(read_finding(DOCUMENT), None)
     assert (facts.values["calls"], facts.values["duration_s"], facts.values["n_apis"]) == (16, 42.0, 9.0)
     assert "min_dest_share" not in facts.values
     assert facts.endpoints == {"GET /a", "DELETE /users/{id}", "GET /b"}
@@ -76,7 +76,7 @@ def test_of_a_finding_only_the_strongest_features_are_known() -> None:
 
 
 def test_with_its_vector_all_features_are_known() -> None:
-    facts = facts_of_finding(read_finding(DOCUMENT), VECTOR, NAMES)
+    facts = facts_of_finding(read_finding(DOCUMENT), VECTOR)
     assert set(NAMES) <= facts.values.keys()
     assert facts.values["score"] == 0.875
 
@@ -84,5 +84,5 @@ def test_with_its_vector_all_features_are_known() -> None:
 def test_endpoints_are_whole_when_every_transition_is_in_the_finding() -> None:
     small = msgspec.structs.replace(VECTOR, values=(2.0, *VECTOR.values[1:]))
     finding = read_finding(DOCUMENT)
-    assert facts_of_finding(finding, small, NAMES).whole
-    assert not facts_of_finding(msgspec.structs.replace(finding, capped=True), small, NAMES).whole
+    assert facts_of_finding(finding, small).whole
+    assert not facts_of_finding(msgspec.structs.replace(finding, capped=True), small).whole

@@ -10,6 +10,7 @@ import pytest
 from featurizer.features import Group
 from scorer.alerts import Alert
 from scorer.counterfactual import Counterfactual
+from scorer.verdicts import Leg
 from stream import assembly
 from stream.replay import Replay
 from stream.settings import load_settings
@@ -33,14 +34,14 @@ session that went where everybody goes."""
 
 @pytest.fixture(scope="module")
 def alerts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Sequence[Alert]]:
-    """Alerts by the kind of attack that they overlap in time."""
+    """The model's alerts by the kind of attack that they overlap in time."""
     calls, labels = simulated_log(tmp_path_factory.mktemp("log"), seed=31, duration_s=900, rate=150, attack_share=0.08)
     attacks = [json.loads(line) for line in labels.read_text().splitlines()]
     run = Replay(SETTINGS, assembly.model_bundle(SETTINGS), "auto")
     found: defaultdict[str, list[Alert]] = defaultdict(list)
     for batch in run.run([Path(calls)], lambda _: None):
         for alert in batch.alerts:
-            for attack in attacks:
+            for attack in attacks if alert.leg is Leg.TRAINED else ():
                 if attack["client"] == alert.client and attack["start"] <= alert.end and attack["end"] >= alert.start:
                     found[attack["attack"]].append(alert)
     return found

@@ -100,7 +100,7 @@ class TestConditions:
         assert rule('client = "bob"\nwhen = "score > 0.5"').matches(FACTS) is False
 
     def test_a_vector_tells_its_features_by_name_and_what_the_session_was(self) -> None:
-        own = facts_of(VECTOR, 0.9, NAMES, ["GET /a"], whole=True)
+        own = facts_of(VECTOR, 0.9, ["GET /a"], whole=True)
         assert (own.client, own.values["calls"], own.values["duration_s"], own.values["score"]) == (
             VECTOR.client,
             16,

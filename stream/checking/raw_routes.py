@@ -4,7 +4,7 @@ Adapters put the template of a call into it and forget the path. With these rout
 """
 
 from featurizer.mining import bare_path
-from featurizer.routes import RouteTemplates
+from featurizer.routes import RouteTemplates, Target
 
 
 class RawEndpoint(str):
@@ -23,9 +23,10 @@ class RawEndpoint(str):
 class RawRoutes(RouteTemplates):
     """The same templates as RouteTemplates with the same pins, each a RawEndpoint."""
 
-    def endpoint(self, method: str, path: str, status: int, route: str | None = None) -> str:
-        """Return the endpoint of a call, as RouteTemplates does."""
-        found = RawEndpoint(super().endpoint(method, path, status, route))
-        found.path = bare_path(path)
-        found.own = route is not None and found != super().endpoint(method, path, status)
-        return found
+    def target(self, method: str, path: str, status: int, route: str | None = None) -> Target:
+        """Return what a call went to, as RouteTemplates does."""
+        found = super().target(method, path, status, route)
+        endpoint = RawEndpoint(found.endpoint)
+        endpoint.path = bare_path(path)
+        endpoint.own = route is not None and endpoint != super().target(method, path, status).endpoint
+        return Target(endpoint, found.object_id)

@@ -272,7 +272,7 @@ def asked(settings: Settings, names: Sequence[str]) -> Iterable[tuple[Finding, F
 
     for own in named_findings(settings, names):
         vector = vector_of(settings, own) if own.uid in names else None
-        yield own, facts_of_finding(own, vector, SCHEMA.names)
+        yield own, facts_of_finding(own, vector)
 
 
 def settings_with(

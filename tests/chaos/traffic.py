@@ -33,6 +33,7 @@ _STEPS = (0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 19, 19, 19, 19, 2, 18)
 _PAUSES_MS = tuple(int(-900 * math.log(1 - place / 1024)) for place in range(1024))
 """Exponential, with a mean of 900 ms."""
 _METHODS = ("GET", "GET", "POST", "PUT")
+_STATUSES = (200,) * 12 + (201, 304, 403, 500)
 
 
 class LogRecord(NamedTuple):
@@ -146,5 +147,6 @@ def _entry(time: int, client: str, endpoint: int, request: str) -> bytes:
     method = _METHODS[endpoint % len(_METHODS)]
     return (
         f'{{"time":{time},"client":"{client}","method":"{method}","path":"/area{endpoint % 13}/part{endpoint}/'
-        f'{time % 97}","status":200,"request_id":"{request}"}}'
+        f'{time % 97}","status":{_STATUSES[time % len(_STATUSES)]},"request_id":"{request}","identity":"user",'
+        f'"address":"192.0.2.{time // 60_000 % 5}"}}'
     ).encode()
