@@ -7,10 +7,11 @@ there is an alert at all is a matter of the score alone.
 from collections.abc import Collection
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from math import nan
 
 import msgspec
 
-from featurizer.features import SCHEMAS, FeatureVector
+from featurizer.features import FeatureVector
 
 
 class Severity(StrEnum):
@@ -137,16 +138,12 @@ class SeverityPolicy(msgspec.Struct, frozen=True):
 
     def _answers(self, vector: FeatureVector) -> Factor | None:
         """Return what the answers do; nothing when they are mixed, or not known."""
-        refused, broken = (_value_of(vector, name) for name in ("client_error_share", "server_error_share"))
+        values = vector.named()
+        # What is missing is NaN, which reaches no limit.
+        refused, broken = (values.get(name, nan) for name in ("client_error_share", "server_error_share"))
         succeeded = 1 - refused - broken
         if refused >= self.mostly:
             return Factor("failed", self.failed_steps, f"{round(refused * 100)} % of its calls were answered 4xx")
         if succeeded >= self.mostly:
             return Factor("succeeded", self.succeeded_steps, f"{round(succeeded * 100)} % of its calls succeeded")
         return None
-
-
-def _value_of(vector: FeatureVector, name: str) -> float:
-    """Return a feature's value; NaN, which reaches no limit, where it is missing or the vector has none such."""
-    names = SCHEMAS[vector.schema].names if vector.schema in SCHEMAS else ()
-    return vector.values[names.index(name)] if name in names else float("nan")

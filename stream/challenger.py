@@ -5,7 +5,7 @@ from collections.abc import Callable
 from scorer.alerts import AlertPolicy
 from scorer.challenger import WouldBeAlerts
 from scorer.judge import Judge
-from scorer.severity import Grade
+from scorer.severity import Grade, Severity
 from scorer.verdicts import Verdict
 from stream.batches import Batch, Sample
 
@@ -37,7 +37,8 @@ class Challenger:
             alerts = sample.state.would_be
             if alerts is None or alerts.model != uid:
                 sample.state.would_be = alerts = WouldBeAlerts(uid, self._policy)
-            severity = grade(sample, verdict).severity
+            # Of no account without an alert, and it takes longer than the score.
+            severity = grade(sample, verdict).severity if verdict.anomalous else Severity.LOW
             kind = alerts.decide(verdict, sample.vector, sample.clock, severity)
             if kind is not None:
                 batch.challenger_alerts.append((kind, severity))

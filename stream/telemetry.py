@@ -120,8 +120,8 @@ class Telemetry:
     suppression_reloads = counter(
         "gatewatch_suppression_reloads",
         "reloads",
-        "Changes of suppression rules that were taken up, or refused: then the rules of a file before stay in force, and "
-        "a rule of a topic suppresses nothing.",
+        "Changes of suppression rules that were taken up, or refused: then the rules of the file before stay in force, "
+        "and the rule of the topic suppresses nothing.",
         Label("result", ("done", "refused")),
     )
     dead_letters = counter(
