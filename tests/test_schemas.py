@@ -15,8 +15,10 @@ import yaml
 
 from featurizer.calls import ApiCall
 from featurizer.features import ACCESS_BEHAVIOUR_V1, Occasion
+from scorer.budget import Overflow
 from scorer.feedback import Said, SessionLabel
 from scorer.reasons import Explanation
+from scorer.severity import Factor, Grade, Severity
 from scorer.suppression_file import RuleEntry
 from stream import docs, topic_docs
 from stream.asyncapi import MESSAGES, document
@@ -40,8 +42,9 @@ CREATED = 1_700_000_050_000
 LABEL = SessionLabel("5e551010", Said.TRUE_POSITIVE, NOW, "scraping", NOW, "ann")
 DOCUMENT = yaml.safe_load(document())
 
+GRADE = Grade(Severity.HIGH, Severity.MEDIUM, (Factor("sensitive", 1, "it called DELETE /a, which is sensitive"),))
 ALERTS = [
-    alert_of(),
+    alert_of(grade=GRADE, overflow=Overflow(3, NOW)),
     alert_of(vector(occasion=Occasion.CLOSED, client="2001:db8::1"), follows=True, capped=True),
     alert_of(explanation=Explanation(()), transitions=[]),
 ]
