@@ -71,7 +71,7 @@ def test_a_session_of_thirty_calls_takes_a_few_hundred_bytes() -> None:
     session.requests = bytes(16 * 8)
     session.objects = dict.fromkeys(range(5), 1)
     session.addresses = bytes(4)
-    assert len(pack(session)) == 129 + 128 + 150 + 5 * 18 + 4
+    assert len(pack(session)) == 130 + 128 + 150 + 5 * 18 + 4
 
 
 def test_a_session_of_the_first_form_begins_to_count_where_it_is() -> None:
