@@ -35,13 +35,13 @@ ORIGIN_SHIFT = 48
 # form, flags, request fingerprints; deadline, lingers, end, opened, start, arrival, offset; ordinal, calls, scored,
 # next_vector, next_check, last_node, edges.
 _HEADER = Struct("<BBH7q5IiI")
-# What form 2 has after that: pause_squares; routes with objects, addresses.
-_MORE = Struct("<QBB")
+# What form 2 has after that: pause_squares; routes with objects, addresses; alerted_rank.
+_MORE = Struct("<QBBB")
 _timers_of = Struct("<4xqq").unpack_from
 _end_of = Struct("<20xq").unpack_from
 _extras_of = Struct("<xBH").unpack_from
 _edges_of = Struct(f"<{_HEADER.size - 4}xI").unpack_from
-_more_of = Struct(f"<{_HEADER.size + _MORE.size - 2}xBB").unpack_from
+_more_of = Struct(f"<{_HEADER.size + _MORE.size - 3}xBB").unpack_from
 _EARLY, _CLOSING, _WIDE = 1, 2, 4
 _IDENTITY_SHIFT = 3  # the five bits of the flags that are left
 _IDENTITIES = (
@@ -119,6 +119,7 @@ class Session:
         lingers: likewise in the heap of sessions that only the record clock keeps open.
         alerted_open: an early alert was raised.
         alerted_closed: a closing alert was raised.
+        alerted_rank: rank of the greatest severity it was alerted with; 0 when that is not known.
         requests: fingerprints of the last request ids, 8 bytes each, newest first.
         tally: what is counted of its calls, shape (TALLIES,), see ``featurizer.tallies``.
         pause_squares: sum of the squares of the pauses between its calls, milliseconds squared.
@@ -133,6 +134,7 @@ class Session:
         "addresses",
         "alerted_closed",
         "alerted_open",
+        "alerted_rank",
         "arrival",
         "calls",
         "client",
@@ -173,6 +175,7 @@ class Session:
         self.lingers = NEVER
         self.alerted_open = False
         self.alerted_closed = False
+        self.alerted_rank = 0
         self.requests = b""
         self.tally = new_tally()
         self.pause_squares = 0
@@ -185,7 +188,7 @@ class Session:
 def pack(session: Session) -> bytes:
     """Return the packed form.
 
-    129 bytes, 8 a request fingerprint, 5 an edge, 18 a route with objects, 4 an address; 93 more, and 8 an edge, if one
+    130 bytes, 8 a request fingerprint, 5 an edge, 18 a route with objects, 4 an address; 93 more, and 8 an edge, if one
     was walked, or anything counted, more than 255 times.
     """
     edges, objects, tally = session.edges, session.objects, session.tally.tolist()
@@ -219,6 +222,7 @@ def pack(session: Session) -> bytes:
         min(session.pause_squares, _MOST_SQUARES),
         len(objects),
         len(session.addresses) // ADDRESS_BYTES,
+        session.alerted_rank,
     )
     routes = _little(array("H", objects)).tobytes()
     bitmaps = b"".join([bitmap.to_bytes(_BITMAP_BYTES, "little") for bitmap in objects.values()])
@@ -275,7 +279,7 @@ def unpack(client: str, packed: bytes) -> Session:
         _begin_tallies(session)
         return session
     session.tally = array("I", counts[n_edges:])
-    session.pause_squares, n_routes, _ = _MORE.unpack_from(packed, _HEADER.size)
+    session.pause_squares, n_routes, _, session.alerted_rank = _MORE.unpack_from(packed, _HEADER.size)
     bitmaps_at = routes_at + n_routes * _NODE_BYTES
     addresses_at = bitmaps_at + n_routes * _BITMAP_BYTES
     routes = _little(array("H", packed[routes_at:bitmaps_at]))
@@ -313,6 +317,7 @@ def _begin_tallies(session: Session) -> None:
     """Give a session that had only its graph the other parts, as if they began now."""
     session.tally = new_tally()
     session.tally[UNANSWERED] = session.calls
+    session.alerted_rank = 0
     session.pause_squares = 0
     session.objects = {}
     session.addresses = b""

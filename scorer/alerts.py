@@ -1,8 +1,8 @@
 """Alert: a verdict that somebody should look at, with the reasons; and the policy that decides which verdicts are.
 
-An early alert is raised for an open session, a closing alert at its end: at most one of each per session and model.
-Policy (frozen limits) and history (what was alerted when) are apart; time is always the log's event time, so a replay
-of the log raises the same alerts.
+An early alert is raised for an open session, another when its severity rises, a closing alert at its end: at most one
+of each per session, severity and model. Policy (frozen limits) and history (what was alerted when) are apart; time is
+always the log's event time, so a replay of the log raises the same alerts.
 """
 
 import hashlib
@@ -12,8 +12,10 @@ from enum import StrEnum
 import msgspec
 
 from featurizer.features import FeatureVector, Occasion
+from scorer.budget import Overflow, Spending
 from scorer.counterfactual import Counterfactual
 from scorer.reasons import Contribution, Explanation, Reason, foremost
+from scorer.severity import Grade, Severity, SeverityPolicy
 from scorer.suppression import Suppression
 from scorer.verdicts import Leg, Verdict
 
@@ -22,16 +24,9 @@ class AlertKind(StrEnum):
     """When in a session's life its alert was raised."""
 
     EARLY = "early"
+    RAISED = "raised"
+    """The session is open still, and more severe than when it was alerted."""
     CLOSING = "closing"
-
-
-class Severity(StrEnum):
-    """How urgent an alert is."""
-
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    CRITICAL = "critical"
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -73,10 +68,11 @@ class Alert(msgspec.Struct, frozen=True):
 
     Attributes:
         uid: deterministic: a consumer that sees it twice has seen one alert.
-        kind: early (the session is open) or closing.
+        kind: early (the session is open), raised (it still is, and its severity has risen) or closing.
         follows: the session has had an alert before: this one says how it went on.
         occasion: what the score was taken at: the session grew, paused or ended.
-        severity: from the score by the policy's table.
+        severity: how urgent it is, by the policy's table.
+        grade: how the severity came about.
         client: identity of the caller.
         session_id: deterministic id of the session.
         start: event time of the session's first call.
@@ -96,6 +92,7 @@ class Alert(msgspec.Struct, frozen=True):
         position: where in the log the score was taken.
         suppression: the rule that accounts for it; None when nobody has.
         identity: what ``client`` is, a value of ``featurizer.identity``; empty when not known.
+        overflow: what there is to tell of the alert budget; None without a budget.
     """
 
     uid: str
@@ -103,6 +100,7 @@ class Alert(msgspec.Struct, frozen=True):
     follows: bool
     occasion: Occasion
     severity: Severity
+    grade: Grade
     client: str
     session_id: str
     start: int
@@ -121,6 +119,7 @@ class Alert(msgspec.Struct, frozen=True):
     position: Position
     suppression: Suppression | None = None
     identity: str = ""
+    overflow: Overflow | None = None
 
 
 class AlertPolicy(msgspec.Struct, frozen=True):
@@ -129,17 +128,9 @@ class AlertPolicy(msgspec.Struct, frozen=True):
     cooldown: int = 600_000
     top_features: int = 5
     evidence_transitions: int = 5
-    medium: float = 0.7
-    high: float = 0.85
-    critical: float = 0.95
-
-    def severity(self, score: float) -> Severity:
-        """Return the severity of a score."""
-        if score >= self.critical:
-            return Severity.CRITICAL
-        if score >= self.high:
-            return Severity.HIGH
-        return Severity.MEDIUM if score >= self.medium else Severity.LOW
+    severity: SeverityPolicy = SeverityPolicy()
+    budget: int | None = None
+    budget_exempt: Severity | None = Severity.CRITICAL
 
 
 class Decision(StrEnum):
@@ -151,42 +142,78 @@ class Decision(StrEnum):
     """This session already has an alert of this kind."""
     COOLDOWN = "cooldown"
     """The client was alerted a short while ago, in another session."""
+    BUDGET = "budget"
+    """The hour has had as many alerts as it may have."""
 
 
 class AlertHistory:
-    """When each client was last alerted, and in which session; the mutable half of the policy.
+    """When each client was last alerted and in which session, and what is spent; the mutable half of the policy.
 
     Attributes:
         changed: clients whose entry has changed since somebody last cleared this set.
+        spending: what has been spent of the budget.
     """
 
     def __init__(self, policy: AlertPolicy) -> None:
         self.policy = policy
         self.changed: set[str] = set()
+        self.spending = Spending()
         self._last: dict[str, tuple[int, str]] = {}
 
     def __len__(self) -> int:
         return len(self._last)
 
-    def decide(self, verdict: Verdict, vector: FeatureVector, now: int, *, early: bool, closing: bool) -> Decision:
-        """Decide on a verdict and, when it alerts, start the client's cooldown.
+    def decide(  # noqa: PLR0913 -- what is judged, and what its session has had, each named at the call
+        self,
+        verdict: Verdict,
+        vector: FeatureVector,
+        now: int,
+        severity: Severity,
+        *,
+        early: bool,
+        closing: bool,
+        alerted: Severity | None = None,
+    ) -> Decision:
+        """Decide on a verdict; nothing changes before ``follow`` is told of the decision.
 
         Args:
             verdict: the judgement.
             vector: the vector judged.
             now: greatest event time seen in the log when the vector was taken, epoch milliseconds; never descends.
+            severity: what an alert would have.
             early: the session already has an early alert.
             closing: the session already has a closing alert.
+            alerted: greatest severity of the session's alerts so far; None when that is not known, or it has none.
         """
         if not verdict.anomalous:
             return Decision.NORMAL
-        if closing if verdict.occasion == Occasion.CLOSED else (early or closing):
+        if verdict.occasion != Occasion.CLOSED:
+            rose = alerted is not None and severity.rank > alerted.rank
+            closing = closing or (early and not rose)
+        if closing:
             return Decision.REPEATED
         last = self._last.get(vector.client)
         if last is not None and last[1] != vector.session_id and now - last[0] < self.policy.cooldown:
             return Decision.COOLDOWN
-        self.remember(vector.client, now, vector.session_id)
-        return Decision.ALERT
+        return Decision.ALERT if self._affords(severity, now) else Decision.BUDGET
+
+    def follow(self, decision: Decision, client: str, now: int, session_id: str) -> None:
+        """Let a decision have its consequences: an alert starts the client's cooldown and is paid for."""
+        if decision is Decision.ALERT:
+            self.remember(client, now, session_id)
+            self.spending = self.spending.after_alert(now)
+        elif decision is Decision.BUDGET:
+            self.spending = self.spending.after_holding_back()
+
+    def overflow(self, now: int) -> Overflow | None:
+        """Return what an alert at ``now`` has to tell of the budget; None without one."""
+        return None if self.policy.budget is None else self.spending.overflow(now, self.policy.budget)
+
+    def _affords(self, severity: Severity, now: int) -> bool:
+        budget, exempt = self.policy.budget, self.policy.budget_exempt
+        if budget is None or (exempt is not None and severity.rank >= exempt.rank):
+            return True
+        return self.spending.left(now, budget) > 0
 
     def remember(self, client: str, now: int, session_id: str) -> None:
         """Start a client's cooldown: it was alerted at ``now`` in a session."""
@@ -226,15 +253,23 @@ class AlertHistory:
             self.changed.add(client)
 
 
-def alert_kind(occasion: str) -> AlertKind:
-    """Return the kind of alert that a vector of this occasion can raise."""
-    return AlertKind.CLOSING if occasion == Occasion.CLOSED else AlertKind.EARLY
+def alert_kind(occasion: str, *, follows: bool = False) -> AlertKind:
+    """Return the kind of alert that a vector of this occasion can raise.
+
+    Args:
+        occasion: why the vector was taken.
+        follows: the session has an early alert.
+    """
+    if occasion == Occasion.CLOSED:
+        return AlertKind.CLOSING
+    return AlertKind.RAISED if follows else AlertKind.EARLY
 
 
 def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the call
     *,
     vector: FeatureVector,
     verdict: Verdict,
+    grade: Grade,
     policy: AlertPolicy,
     explanation: Explanation,
     transitions: Iterable[Transition],
@@ -242,27 +277,32 @@ def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the cal
     follows: bool,
     position: Position,
     suppression: Suppression | None = None,
+    overflow: Overflow | None = None,
 ) -> Alert:
     """Put an alert together.
 
     Args:
         vector: the vector that was judged.
         verdict: the judgement.
-        policy: severity table and how many contributions to name.
+        grade: its severity.
+        policy: how many contributions to name.
         explanation: why the verdict is what it is.
         transitions: rarest transitions of the session, the rarest first.
         capped: whether the session's graph is incomplete.
         follows: whether the session has had an alert before.
         position: where in the log the vector was taken.
         suppression: the rule that accounts for it.
+        overflow: what there is to tell of the alert budget.
     """
-    kind = alert_kind(vector.occasion)
+    kind = alert_kind(vector.occasion, follows=follows)
+    message = [message_of(vector, verdict, explanation), grade.sentence, *(overflow.sentences() if overflow else ())]
     return Alert(
-        uid=alert_uid(vector.client, vector.session_id, kind, verdict.model),
+        uid=alert_uid(vector.client, vector.session_id, kind, verdict.model, grade.severity),
         kind=kind,
         follows=follows,
         occasion=vector.occasion,
-        severity=policy.severity(verdict.score),
+        severity=grade.severity,
+        grade=grade,
         client=vector.client,
         session_id=vector.session_id,
         start=vector.start,
@@ -272,7 +312,7 @@ def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the cal
         threshold=verdict.threshold,
         model=verdict.model,
         leg=verdict.leg,
-        message=message_of(vector, verdict, explanation),
+        message=" ".join(filter(None, message)),
         reasons=explanation.reasons,
         counterfactual=explanation.counterfactual,
         contributions=strongest(explanation.contributions, policy.top_features),
@@ -281,12 +321,14 @@ def make_alert(  # noqa: PLR0913 -- the parts of an alert, each named at the cal
         position=position,
         suppression=suppression,
         identity=vector.identity,
+        overflow=overflow,
     )
 
 
-def alert_uid(client: str, session_id: str, kind: AlertKind, model: str) -> str:
-    """Return the deterministic id of an alert."""
-    name = f"{client}\0{session_id}\0{kind}\0{model}"
+def alert_uid(client: str, session_id: str, kind: AlertKind, model: str, severity: Severity) -> str:
+    """Return the deterministic id of an alert; its severity tells the raised ones of a session apart, and no others."""
+    told = f"{kind} {severity}" if kind is AlertKind.RAISED else kind
+    name = f"{client}\0{session_id}\0{told}\0{model}"
     return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 

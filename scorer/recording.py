@@ -37,7 +37,7 @@ class Recording:
         alerting: vectors whose verdict is anomalous, whatever the cooldown says, shape (n,).
         ready: vectors taken when the degree table was large enough for a verdict, shape (n,).
         clock: the log's clock (greatest event time read) when each vector was taken, epoch milliseconds, shape (n,).
-        raised: session of each alert that was raised, cooldown and all.
+        raised: session of each alert that was raised, cooldown and all, but for those of a risen severity.
         clients: client of each session.
         calls: the calls.
     """

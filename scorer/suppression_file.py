@@ -126,6 +126,18 @@ def expiry_of(value: object) -> int:
     raise ValueError("expires: a date without quotes, for example 2027-01-31")
 
 
+def day_or_moment(text: str) -> date | datetime:
+    """Return the date or the date-time that a text is.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat(text)
+
+
 def _conditions(entry: RuleEntry, features: Collection[str]) -> Iterator[Condition]:
     if clients := _texts(entry.client, "client"):
         yield ClientIs(clients)

@@ -19,6 +19,7 @@ from scorer.challenger import WouldBeAlerts
 from scorer.detection import Alerting, Proportion, alerts_a_day, model_scores
 from scorer.examples import Indices, Labels, Scores, greatest
 from scorer.recording import Recording
+from scorer.severity import Severity
 from scorer.thresholds import Thresholds
 from scorer.verdicts import Readiness, Verdict
 
@@ -93,13 +94,14 @@ class Tuning:
 
     Args:
         recording: sessions with their scores.
-        policy: limits of alerting.
+        policy: limits of alerting, of which an alert budget does not count: what it holds back is to be seen.
         labelled: attacks are labelled, so alerts are counted on benign sessions only.
         seed: of the intervals.
     """
 
     def __init__(self, recording: Recording, policy: AlertPolicy, *, labelled: bool, seed: int) -> None:
-        self._recording, self._policy, self._labelled, self._seed = recording, policy, labelled, seed
+        self._recording, self._labelled, self._seed = recording, labelled, seed
+        self._policy = msgspec.structs.replace(policy, budget=None)
         self._scored = model_scores(recording)
         self._complete = recording.complete[self._scored.rows]
         self.counted = recording.judged & ~recording.vectors.attacked
@@ -148,7 +150,10 @@ class Tuning:
         return [self.row(self.chosen(budget), budget) for budget in wanted if budget in first.values()]
 
     def raised(self, thresholds: Thresholds) -> Iterator[int]:
-        """Yield the session of each alert that a worker would raise, in log order."""
+        """Yield the session of each alert that a worker would raise, in log order.
+
+        Left out are those of an open session whose severity has risen: they tell of one that is counted.
+        """
         vectors, alerts = self._scored.moments, WouldBeAlerts("", self._policy)
         for row in self._scored.rows[self._alerting(thresholds)].tolist():
             session = int(vectors.session[row])
@@ -156,7 +161,7 @@ class Tuning:
             score = float(self._recording.scores[row])
             verdict = Verdict(str(session), occasion, "", score, score, Readiness.READY, 0, 0)
             vector = FeatureVector(str(session), self._recording.clients[session], occasion, 0, 0, 0, "", (), 0)
-            if alerts.decide(verdict, vector, int(self._recording.clock[row])):
+            if alerts.decide(verdict, vector, int(self._recording.clock[row]), Severity.LOW):
                 yield session
 
     def _alerting(self, thresholds: Thresholds) -> Labels:

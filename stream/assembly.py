@@ -16,6 +16,7 @@ from scorer.bundle import BundleError, ModelBundle
 from scorer.drift import DriftPolicy
 from scorer.judge import Judge
 from scorer.rules import RulePolicy
+from scorer.severity import Severity, SeverityPolicy, Worth
 from scorer.suppression import Suppressions
 from stream.adapters import IdentityChain, Pseudonyms, decoder
 from stream.batches import Decode
@@ -97,10 +98,17 @@ def alert_policy(settings: Settings) -> AlertPolicy:
         cooldown=_ms(own.cooldown_s),
         top_features=own.top_features,
         evidence_transitions=own.evidence_transitions,
-        medium=own.severity.medium,
-        high=own.severity.high,
-        critical=own.severity.critical,
+        severity=severity_policy(settings),
+        budget=own.budget_per_hour,
+        budget_exempt=None if own.budget_exempt == "none" else Severity(own.budget_exempt),
     )
+
+
+def severity_policy(settings: Settings) -> SeverityPolicy:
+    """Return the table of severities."""
+    own = settings.alerts.severity
+    endpoints = tuple((glob, Worth(worth)) for glob, worth in own.endpoints.items())
+    return SeverityPolicy(**own.model_dump(exclude={"endpoints"}), endpoints=endpoints)
 
 
 def drift_policy(settings: Settings) -> DriftPolicy:
@@ -303,14 +311,14 @@ def detector(
 
 
 def suppressions(settings: Settings) -> Suppressions:
-    """Return the suppression rules; none without a file.
+    """Return the suppression rules of the file; none without one: those of the topic only workers follow.
 
     Raises:
         SettingsError: the file can't be read, or a rule is wrong.
     """
     path = settings.alerts.suppressions
     try:
-        return Suppressions() if path is None else read_suppressions(path, SCHEMA.names)
+        return Suppressions() if path is None or settings.alerts.from_topic else read_suppressions(path, SCHEMA.names)
     except ValueError as error:
         raise SettingsError([f"alerts.suppressions: {error}"]) from error
 

@@ -146,16 +146,25 @@ MESSAGES: Final[Mapping[str, tuple[Message, ...]]] = {
             "label",
         ),
     ),
+    "suppressions": (
+        Message(
+            "suppressionRule",
+            "A rule that accounts for alerts beforehand; the latest of a name counts, without a value there is none.",
+            {"type": "string", "description": "Name of the rule, as in the rule."},
+            _JSON,
+            "suppression-rule",
+        ),
+    ),
 }
 """Messages by setting that names the topic (``topics.…``)."""
 
-_READ: Final = frozenset({"labels"})
+_READ: Final = frozenset({"labels", "suppressions"})
 """Topics that others write and gatewatch reads; it reads ``models``, ``state`` and ``degrees`` back itself."""
 
 
 def document() -> str:
     """Return the document as YAML, for the topics of default settings."""
-    settings = Settings.model_validate({"model": {"bundle": "topic:"}})
+    settings = Settings.model_validate({"model": {"bundle": "topic:"}, "alerts": {"suppressions": "topic:"}})
     specs = {spec.name: spec for spec in wanted_topics(settings)}
     topics = {name: specs[getattr(settings.topics, name)] for name in OWN_TOPICS}
     made = {

@@ -3,14 +3,17 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from featurizer.calls import ApiCall
 from featurizer.features import FeatureVector, Occasion
+from featurizer.graph import endpoints_of
 from featurizer.sessions import Outcome, Session, SessionWindows
-from scorer.alerts import Alert, AlertHistory, AlertKind, Decision, Severity
+from scorer.alerts import Alert, AlertHistory, AlertKind, Decision
+from scorer.severity import Severity
 from scorer.verdicts import Verdict
 from stream.adapters import Decoded
 from stream.dead_letters import DeadLetter, Reason
@@ -42,13 +45,15 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
         session_id: the session.
         occasion: why the vector was taken.
         calls: calls of the session then.
-        decision: ALERT, or COOLDOWN at the session's end.
+        decision: ALERT, BUDGET, or COOLDOWN at the session's end.
+        severity: of the alert; None when that is not known.
     """
 
     session_id: str
     occasion: Occasion
     calls: int
     decision: Decision
+    severity: Severity | None = None
 
     @property
     def key(self) -> MarkKey:
@@ -132,6 +137,16 @@ class Sample:
     def n_edges(self) -> int:
         """Edges of the session when the vector was taken: the first ones of the dict."""
         return int(self.vector.values[0])
+
+    def called(self, max_edges: int) -> tuple[set[str], bool]:
+        """Return the endpoints that the session is known to have called, and whether these are all of them.
+
+        Args:
+            max_edges: edges that a session keeps.
+        """
+        # Edges do not tell all that was called when there are none, or when there was no room for more.
+        whole = 0 < self.n_edges < max_edges
+        return endpoints_of(islice(self.session.edges, self.n_edges), self.state.table), whole
 
 
 @dataclass(slots=True)

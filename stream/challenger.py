@@ -1,9 +1,13 @@
 """Challenger: a second model that judges the champion's vectors; what it would have alerted is counted and no more."""
 
-from scorer.alerts import AlertPolicy, alert_kind
+from collections.abc import Callable
+
+from scorer.alerts import AlertPolicy
 from scorer.challenger import WouldBeAlerts
 from scorer.judge import Judge
-from stream.batches import Batch
+from scorer.severity import Grade, Severity
+from scorer.verdicts import Verdict
+from stream.batches import Batch, Sample
 
 
 class Challenger:
@@ -20,14 +24,21 @@ class Challenger:
         self.judge = judge
         self._policy = policy
 
-    def score(self, batch: Batch) -> None:
-        """Judge a batch's samples and note what would have been alerts; no state of the champion changes."""
+    def score(self, batch: Batch, grade: Callable[[Sample, Verdict], Grade]) -> None:
+        """Judge a batch's samples and note what would have been alerts; no state of the champion changes.
+
+        Args:
+            batch: the batch.
+            grade: returns the severity of an alert.
+        """
         uid = self.judge.bundle.uid
         batch.challenger_verdicts = self.judge.verdicts([sample.vector for sample in batch.samples])
         for sample, verdict in zip(batch.samples, batch.challenger_verdicts, strict=True):
             alerts = sample.state.would_be
             if alerts is None or alerts.model != uid:
                 sample.state.would_be = alerts = WouldBeAlerts(uid, self._policy)
-            if alerts.decide(verdict, sample.vector, sample.clock):
-                kind, severity = alert_kind(sample.vector.occasion), self._policy.severity(verdict.score)
+            # Of no account without an alert, and it takes longer than the score.
+            severity = grade(sample, verdict).severity if verdict.anomalous else Severity.LOW
+            kind = alerts.decide(verdict, sample.vector, sample.clock, severity)
+            if kind is not None:
                 batch.challenger_alerts.append((kind, severity))

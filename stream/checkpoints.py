@@ -18,6 +18,7 @@ import msgspec
 
 from featurizer.degrees import DegreeSnapshot, DegreeTable, EndpointDegrees, transitions_of
 from featurizer.session import SessionPolicy
+from scorer.budget import Spending
 from stream.batches import Mark, MarkKey, PartitionState
 from stream.errors import StateError
 from stream.records import Keyed, TopicPartition
@@ -27,7 +28,7 @@ K = TypeVar("K")
 
 VERSION = 2
 """Of the records' form. A worker goes on from state of version 1, which has sessions of form 1 (``featurizer.session``)
-and no counts of transitions; it refuses state of any other."""
+and neither counts of transitions nor what was spent of an alert budget; it refuses state of any other."""
 
 _READABLE = (1, VERSION)
 
@@ -46,6 +47,7 @@ class Meta(msgspec.Struct, frozen=True, array_like=True):
         cooldowns: clients in their cooldown.
         partitions: partitions the input topic had.
         policy: limits of sessions in force up to the position.
+        spending: what was spent of the alert budget.
     """
 
     version: int
@@ -56,6 +58,7 @@ class Meta(msgspec.Struct, frozen=True, array_like=True):
     cooldowns: int
     partitions: int
     policy: SessionPolicy
+    spending: Spending = Spending()
 
 
 class Table(msgspec.Struct, frozen=True, array_like=True):
@@ -127,7 +130,8 @@ def checkpoint(state: PartitionState, topics: StateTopics, partitions: int) -> l
         records.append(Outgoing(topics.degrees, str(state.name).encode(), table))
     state.checkpointed = position = state.offset + 1
     clocks = (windows.max_time, windows.record_clock)
-    put(_META, _encode(Meta(VERSION, position, *clocks, len(windows), len(history), partitions, windows.policy)))
+    counts = (len(windows), len(history), partitions)
+    put(_META, _encode(Meta(VERSION, position, *clocks, *counts, windows.policy, history.spending)))
     # Only now: were the checkpoint cut short before its end, a replay would still need them.
     for mark in state.marks.values():
         put(_mark_key(mark), None)
@@ -310,6 +314,7 @@ def restore_tables(state: PartitionState, snapshot: Snapshot) -> None:
         state.table.restore(table.names, table.source, table.destination, table.edges, table.transitions)
         state.table_form = b"" if snapshot.doubtful else snapshot.table_form
         state.history.restore(snapshot.cooldowns)
+        state.history.spending = meta.spending
         state.windows.policy = meta.policy
         state.checkpointed = meta.position
         state.offset = meta.position - 1

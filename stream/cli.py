@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, Entry] = {
     "replay": Entry("stream.commands.replay", "replay", "Run log files through the detector, without Kafka."),
     "explain": Entry("stream.commands.explain", "explain", "Show why a session was alerted, or was not."),
     "label": Entry("stream.commands.label", "label", "Say what alerted sessions were, or show each model's precision."),
-    "suppress": Entry("stream.commands.suppress", "app", "Add, list or test suppression rules."),
+    "suppress": Entry("stream.commands.suppress", "app", "Add, list, test or remove suppression rules."),
     "pseudonym": Entry(
         "stream.commands.pseudonym", "pseudonym", "Say what a client or an address is called under each key."
     ),

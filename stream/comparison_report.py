@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
-from scorer.alerts import Severity
 from scorer.bundle import ModelBundle
+from scorer.severity import Severity
 from stream.console import shown, stdout
 from stream.outcomes import Outcome
 from stream.replay_comparison import Change, Compared, Opinion

@@ -27,6 +27,8 @@ def show_explained(own: Explained, excluded_methods: Sequence[str], most: int) -
     _say(f"{_outcome(own)} at {own.occasion}, by {shown(own.model)}")
     for reason in own.reasons:
         _say(f"- {shown(reason.sentence)}")
+    if own.severity_detail:
+        _say(shown(own.severity_detail))
     hint = own.counterfactual
     if hint is not None:
         text = (

@@ -45,6 +45,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
         threshold: score from which it is anomalous.
         outcome: what came of it.
         severity: of the alert; empty without one.
+        severity_detail: why it is not that of the score; empty when it is.
         status_detail: why the alert is suppressed; empty when it is not.
         reasons: why, in sentences, first the strongest.
         counterfactual: another value of one feature that alone would have kept it under the threshold.
@@ -64,6 +65,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float
     outcome: Outcome
     severity: str = ""
+    severity_detail: str = ""
     status_detail: str = ""
     reasons: tuple[Reason, ...]
     counterfactual: Counterfactual | None
@@ -165,6 +167,7 @@ class ClientReplay:
             threshold=verdict.threshold,
             outcome=outcome_of(verdict, alert),
             severity="" if alert is None else alert.severity.capitalize(),
+            severity_detail="" if alert is None else alert.grade.sentence,
             status_detail="" if alert is None or alert.suppression is None else detail_of(alert.suppression),
             reasons=found.reasons,
             counterfactual=found.counterfactual,

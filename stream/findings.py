@@ -24,6 +24,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         call_time: event time of the session's latest call.
         status: New or Suppressed; empty in one that updates its finding.
         status_detail: why it is suppressed.
+        severity_detail: why the severity is not that of the score; empty when it is.
     """
 
     uid: str
@@ -44,6 +45,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     capped: bool
     status: str
     status_detail: str
+    severity_detail: str
     reasons: tuple[Reason, ...]
     counterfactual: Counterfactual | None
     contributions: tuple[Contribution, ...]
@@ -81,6 +83,7 @@ def read_finding(document: Any) -> Finding:
             "capped": document["confidence_id"] == 1,
             "status": document.get("status", ""),
             "status_detail": document.get("status_detail", ""),
+            "severity_detail": document.get("risk_details", ""),
             **{name: evidence["data"][name] for name in ("reasons", "counterfactual", "contributions", "transitions")},
         }
         return msgspec.convert(fields, Finding)

@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     LEARNING = "learning"
     """Its score would be anomalous, but the degree table is too small to compare with."""
     HELD_BACK = "held back"
-    """Anomalous, but its client was in the cooldown, or its session had an alert."""
+    """Anomalous, but its client was in the cooldown, its session had an alert, or the alert budget was spent."""
 
 
 def outcome_of(verdict: Verdict, alert: Alert | None) -> Outcome:

@@ -21,18 +21,11 @@ from featurizer.calls import decode_call
 from featurizer.conduct import measure_session
 from featurizer.degrees import DegreeSnapshot, DegreeTable, GlobalDegrees
 from featurizer.features import FeatureSchema, FeatureVector, Occasion
-from featurizer.graph import endpoints_of, rarest
+from featurizer.graph import rarest
 from featurizer.sessions import CloseReason, Outcome, Session, SessionPolicy, SessionWindows
-from scorer.alerts import (
-    Alert,
-    AlertHistory,
-    AlertPolicy,
-    Decision,
-    Position,
-    Transition,
-    make_alert,
-)
+from scorer.alerts import Alert, AlertHistory, AlertPolicy, Decision, Position, Transition, make_alert
 from scorer.judge import Judge
+from scorer.severity import Grade, Severity
 from scorer.suppression import Suppression, Suppressions, facts_of
 from scorer.verdicts import Verdict
 from stream.batches import Batch, Decode, Mark, PartitionState, Sample, dead_letter, refusals, rejects_of
@@ -293,75 +286,100 @@ class Detector(Sessionizer):
         for sample in self.sessionize(records).samples:
             state, mark = sample.state, sample.state.marks.get(sample.mark_key)
             state.history.forget(sample.clock)
-            decision = Decision.NORMAL if mark is None else self._repeat(sample, mark)
-            self._settle(sample, decision)
+            if mark is None:
+                self._settle(sample, Decision.NORMAL, None)
+            else:
+                self._settle(sample, mark.decision, mark.severity)
 
     def score(self, batch: Batch) -> None:
         """Judge the batch's samples, raise alerts, and retract closed sessions that were alerted from the degrees."""
         batch.verdicts = self.judge.verdicts([sample.vector for sample in batch.samples])
         if self.challenger is not None:
-            self.challenger.score(batch)
+            self.challenger.score(batch, self.grade)
         for sample, verdict in zip(batch.samples, batch.verdicts, strict=True):
-            session, state = sample.session, sample.state
+            state = sample.state
             state.history.forget(sample.clock)
             # Only at_least_once can leave a mark of a vector whose record is processed again and published again.
             mark = state.marks.get(sample.mark_key) if state.marks else None
-            if mark is not None:
-                decision = self._repeat(sample, mark)
-            else:
-                decision = state.history.decide(
-                    verdict, sample.vector, sample.clock, early=session.alerted_open, closing=session.alerted_closed
-                )
+            if mark is None and not verdict.anomalous:
+                batch.decisions[Decision.NORMAL] += 1
+                self._settle(sample, Decision.NORMAL, None)
+                continue
+            grade = self.grade(sample, verdict)
+            if mark is not None and mark.severity is not None:
+                grade = msgspec.structs.replace(grade, severity=mark.severity)
+            decision = self._decide(sample, verdict, grade.severity) if mark is None else mark.decision
             batch.decisions[decision] += 1
             if decision is Decision.ALERT:
-                batch.alerts.append(self._alert(sample, verdict))
-            if self._settle(sample, decision):
+                batch.alerts.append(self._alert(sample, verdict, grade))
+            if self._settle(sample, decision, grade.severity):
                 mark = Mark(
                     session_id=verdict.session_id,
                     occasion=sample.vector.occasion,
                     calls=sample.vector.calls,
                     decision=decision,
+                    severity=grade.severity if decision is Decision.ALERT else None,
                 )
                 state.marks[mark.key] = mark
                 batch.marks.append((state, mark))
 
-    def _repeat(self, sample: Sample, mark: Mark) -> Decision:
-        if mark.decision is Decision.ALERT:
-            sample.state.history.remember(sample.vector.client, sample.clock, sample.vector.session_id)
-        return mark.decision
+    def grade(self, sample: Sample, verdict: Verdict) -> Grade:
+        """Return the severity that an alert on a verdict has."""
+        policy = self._alerts.severity
+        called, whole = sample.called(self._sessions.max_edges) if policy.endpoints else ((), False)
+        return policy.grade(sample.vector, verdict.score, called, whole=whole)
 
-    def _settle(self, sample: Sample, decision: Decision) -> bool:
-        """Let the state follow a decision; return whether a replay has to know of it."""
+    def _decide(self, sample: Sample, verdict: Verdict, severity: Severity) -> Decision:
+        session = sample.session
+        return sample.state.history.decide(
+            verdict,
+            sample.vector,
+            sample.clock,
+            severity,
+            early=session.alerted_open,
+            closing=session.alerted_closed,
+            alerted=Severity.of_rank(session.alerted_rank),
+        )
+
+    def _settle(self, sample: Sample, decision: Decision, severity: Severity | None) -> bool:
+        """Let the state follow a decision; return whether a replay has to know of it.
+
+        Args:
+            sample: what it is about.
+            decision: the decision.
+            severity: of the alert that it made; None when that is not known, or it made none.
+        """
         session, closed = sample.session, sample.vector.occasion is Occasion.CLOSED
-        if decision is Decision.ALERT and closed:
-            session.alerted_closed = True
-        elif decision is Decision.ALERT:
-            session.alerted_open = True
-        # One that the cooldown held back is as anomalous, and must teach the tables as little.
-        held_back = closed and decision is Decision.COOLDOWN
+        sample.state.history.follow(decision, sample.vector.client, sample.clock, sample.vector.session_id)
+        if decision is Decision.ALERT:
+            session.alerted_closed = session.alerted_closed or closed
+            session.alerted_open = session.alerted_open or not closed
+            session.alerted_rank = max(session.alerted_rank, severity.rank if severity else 0)
+        # One that was held back is as anomalous, and must teach the tables as little.
+        held_back = closed and decision in {Decision.COOLDOWN, Decision.BUDGET}
         if closed and (held_back or session.alerted_open or session.alerted_closed):
             sample.state.table.retract(session.edges)
-        return held_back or decision is Decision.ALERT
+        return held_back or decision in {Decision.ALERT, Decision.BUDGET}
 
-    def _alert(self, sample: Sample, verdict: Verdict) -> Alert:
+    def _alert(self, sample: Sample, verdict: Verdict, grade: Grade) -> Alert:
         table, session = sample.state.table, sample.session
         covered = list(islice(session.edges, sample.n_edges))
         capped = sample.n_edges >= self._sessions.max_edges or sample.vector.close_reason in _CUT_SHORT
         return make_alert(
             vector=sample.vector,
             verdict=verdict,
+            grade=grade,
             policy=self._alerts,
             explanation=self.judge.explain(sample.vector, verdict),
             transitions=[Transition(*found) for found in rarest(covered, self._alerts.evidence_transitions, table)],
             capped=capped,
             follows=session.alerted_open,
             position=Position(*sample.state.name, sample.offset, sample.vector.end, sample.record_time),
-            suppression=self._suppression(sample, verdict, covered) if self.suppressions.rules else None,
+            suppression=self._suppression(sample, verdict) if self.suppressions.rules else None,
+            overflow=sample.state.history.overflow(sample.clock),
         )
 
-    def _suppression(self, sample: Sample, verdict: Verdict, covered: Sequence[int]) -> Suppression | None:
-        # Edges do not tell all that was called when there are none, or when there was no room for more.
-        whole = 0 < sample.n_edges < self._sessions.max_edges
-        endpoints = endpoints_of(covered, sample.state.table)
+    def _suppression(self, sample: Sample, verdict: Verdict) -> Suppression | None:
+        endpoints, whole = sample.called(self._sessions.max_edges)
         facts = facts_of(sample.vector, verdict.score, endpoints, whole=whole)
         return self.suppressions.find(facts, sample.clock)

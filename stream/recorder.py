@@ -10,6 +10,7 @@ import numpy as np
 from featurizer.calls import ApiCall
 from featurizer.degrees import DegreeSnapshot
 from featurizer.sessions import Outcome
+from scorer.alerts import AlertKind
 from scorer.bundle import ModelBundle
 from scorer.judge import is_complete
 from scorer.labelling import AttackLabel, LabelledVectors, label_vectors
@@ -116,7 +117,8 @@ class Recorder(Replay):
             self._clock.append(sample.clock)
             self._places.append(self._sessions[sample.session.offset, sample.session.ordinal])
         self._verdicts += batch.verdicts
-        self._raised += [alert.session_id for alert in batch.alerts]
+        # One whose severity rose tells of one that is counted.
+        self._raised += [alert.session_id for alert in batch.alerts if alert.kind is not AlertKind.RAISED]
 
 
 def _changed(decode: Decode, change: Change) -> Decode:

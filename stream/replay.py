@@ -42,6 +42,7 @@ class ReplaySummary:
         alerts: alerts, by severity.
         suppressed: alerts suppressed by a rule, by its name; they are among the alerts.
         held_back: anomalous verdicts of clients in their cooldown.
+        over_budget: anomalous verdicts beyond the alert budget of their hour.
         learning: verdicts given while the degree table was too small to compare with.
         dead_letters: dead letters, by reason.
         edges: edges in the degree table at the end.
@@ -55,6 +56,7 @@ class ReplaySummary:
     alerts: Counter[str] = field(default_factory=Counter)
     suppressed: Counter[str] = field(default_factory=Counter)
     held_back: int = 0
+    over_budget: int = 0
     learning: int = 0
     dead_letters: Counter[str] = field(default_factory=Counter)
     edges: int = 0
@@ -65,6 +67,7 @@ class ReplaySummary:
         self.calls += batch.accepted
         self.duplicates += batch.outcomes[Outcome.DUPLICATE]
         self.held_back += batch.decisions[Decision.COOLDOWN]
+        self.over_budget += batch.decisions[Decision.BUDGET]
         for sample in batch.samples:
             self.vectors[sample.vector.occasion] += 1
             if sample.vector.close_reason is not None:

@@ -147,6 +147,8 @@ def _take(raised: dict[_Key, _Raised], batch: Batch, other: Batch) -> None:
         sample.mark_key: pair for sample, *pair in zip(batch.samples, batch.verdicts, other.verdicts, strict=True)
     }
     for alert in batch.alerts:
+        if alert.kind is AlertKind.RAISED:
+            continue  # it tells of one that is kept
         raised[alert.session_id, alert.kind] = _Raised(alert, *verdicts[alert.session_id, alert.occasion, alert.calls])
 
 

@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from featurizer.features import Occasion
-from scorer.alerts import Alert, Severity
+from scorer.alerts import Alert
 from scorer.bundle import ModelBundle
+from scorer.severity import Severity
 from scorer.verdicts import Verdict
 from stream.assembly import SCHEMA
 from stream.batches import Batch, Sample
@@ -108,6 +109,7 @@ class TextReport:
             "alerts": _counts(summary.alerts),
             "suppressed by rules": _counts(summary.suppressed),
             "held back by cooldown": f"{summary.held_back:,}",
+            "held back by budget": f"{summary.over_budget:,}",
             "given while learning": f"{summary.learning:,} verdicts",
             "edges learned": f"{summary.edges:,}",
         }

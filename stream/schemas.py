@@ -14,6 +14,7 @@ from featurizer.calls import ApiCall
 from scorer.feedback import SessionLabel
 from stream.encodings.ecs_objects import EcsAlert
 from stream.encodings.ocsf_finding import DetectionFinding
+from stream.suppression_records import RuleRecord
 from stream.wire import FeatureRecord
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -23,6 +24,7 @@ RECORDS: Final[Mapping[str, type]] = {
     "api-call": ApiCall,
     "features": FeatureRecord,
     "label": SessionLabel,
+    "suppression-rule": RuleRecord,
 }
 """Types of the records that are JSON, by name of their schema."""
 

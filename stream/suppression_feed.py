@@ -1,10 +1,14 @@
-"""SuppressionFeed: looks after the file of suppression rules while a worker runs."""
+"""Feeds of suppression rules: look after their file, or follow their topic, while a worker runs."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from confluent_kafka import Message
 from mode import Service
 
-from stream.suppression_reload import SuppressionReload
+from stream.suppression_records import TopicRules
+from stream.suppression_reload import RulesInForce, SuppressionReload
+from stream.topic_feed import TopicFeed
 
 LOOK_S = 2.0
 """A person who changes a rule waits so long at most; a look is one question to the file system."""
@@ -31,3 +35,41 @@ class SuppressionFeed(Service):
         while not self.should_stop:
             await self._reload.look()
             await self.sleep(LOOK_S)
+
+
+class SuppressionTopicFeed(TopicFeed):
+    """Follows the topic.
+
+    Args:
+        config: consumer configuration; it joins no group.
+        topic: the topic.
+        start: offset after the records that ``rules`` has taken in.
+        rules: takes the records in.
+        in_force: puts them in force.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        topic: str,
+        *,
+        start: int,
+        rules: TopicRules,
+        in_force: RulesInForce,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(config, topic, start=start, **kwargs)
+        self._rules = rules
+        self._in_force = in_force
+
+    def take(self, messages: Sequence[Message]) -> list[str] | None:
+        """Take rules in; return what is wrong with them, None when nothing came."""
+        return self._rules.take(messages) if messages else None
+
+    async def taken(self, result: list[str] | None) -> None:
+        """Put the rules in force."""
+        if result is None:
+            return
+        for problem in result:
+            self._in_force.refuse(problem)
+        self._in_force.use(self._rules.rules())

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Collection
-from datetime import date, datetime
 from pathlib import Path
 
 import msgspec
@@ -89,15 +88,3 @@ def add_rule(path: Path, entry: RuleEntry, features: Collection[str]) -> None:
         raise ValueError(f"{path} cannot be written: {error.strerror or error}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def day_or_moment(text: str) -> date | datetime:
-    """Return the date or the date-time that a text is.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return datetime.fromisoformat(text)

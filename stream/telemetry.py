@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 
 from featurizer.features import Occasion
 from featurizer.sessions import CloseReason
-from scorer.alerts import AlertKind, Decision, Severity
+from scorer.alerts import AlertKind, Decision
+from scorer.severity import Severity
 from scorer.verdicts import Leg, Readiness
 from stream.dead_letters import Reason
 from stream.metrics import Label, counter, declared, gauge, histogram
@@ -20,7 +21,7 @@ from stream.metrics import Label, counter, declared, gauge, histogram
 STAGES = ("normalise", "sessionize", "score")
 CAPS = ("max_calls", "max_duration", "max_edges", "max_endpoints", "max_open", "max_transitions")
 """Limits that a session or a table can reach: settings, but for the last (``featurizer.degrees``)."""
-HOLDING_BACK = (Decision.COOLDOWN, Decision.REPEATED)
+HOLDING_BACK = (Decision.COOLDOWN, Decision.REPEATED, Decision.BUDGET)
 
 _LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 300, 1800, 3600)
 _WORK_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
@@ -105,7 +106,8 @@ class Telemetry:
     alerts_held_back = counter(
         "gatewatch_alerts_held_back",
         "verdicts",
-        "Anomalous verdicts without an alert of their own: the client's cooldown, or the session already has one.",
+        "Anomalous verdicts without an alert of their own: the client's cooldown, the session already has one, or the "
+        "hour has had as many as it may have (alerts.budget_per_hour).",
         Label("reason", HOLDING_BACK),
     )
     alerts_suppressed = counter(
@@ -118,7 +120,8 @@ class Telemetry:
     suppression_reloads = counter(
         "gatewatch_suppression_reloads",
         "reloads",
-        "Changes of the file of suppression rules that were taken up, or refused: then the rules before stay in force.",
+        "Changes of suppression rules that were taken up, or refused: then the rules of the file before stay in force, "
+        "and the rule of the topic suppresses nothing.",
         Label("result", ("done", "refused")),
     )
     dead_letters = counter(

@@ -81,6 +81,8 @@ def wanted_topics(settings: Settings) -> list[TopicSpec]:
         specs.append(models._replace(partitions=1))
     labels = _compacted_spec("labels", "labels of sessions", topics)
     specs.append(labels._replace(partitions=1, roles=frozenset()))  # workers run without it
+    if settings.alerts.from_topic:
+        specs.append(_compacted_spec("suppressions", "suppression rules", topics)._replace(partitions=1))
     return specs
 
 

@@ -1,7 +1,7 @@
 """Worker: one process of gatewatch, assembled from settings and a model, and run until something ends it."""
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -20,8 +20,9 @@ from stream.pipeline import Detector
 from stream.roles import DetectStage
 from stream.sections.operation import WebSettings
 from stream.settings import Settings
-from stream.suppression_feed import SuppressionFeed
-from stream.suppression_reload import SuppressionReload
+from stream.suppression_feed import SuppressionFeed, SuppressionTopicFeed
+from stream.suppression_reload import RulesInForce, SuppressionReload
+from stream.suppression_topic import FollowedRules
 from stream.telemetry import Telemetry, process_registry
 from stream.web.pages import Site, add_pages
 
@@ -65,7 +66,13 @@ class Worker:
         return sum(sum(leg.intake.lags().values()) for leg in self.legs)
 
 
-def assemble(settings: Settings, models: Models | None, role: Role, followed: FollowedModels | None = None) -> Worker:
+def assemble(
+    settings: Settings,
+    models: Models | None,
+    role: Role,
+    followed: FollowedModels | None = None,
+    rules: FollowedRules | None = None,
+) -> Worker:
     """Return a worker; nothing runs and nothing is connected yet.
 
     Args:
@@ -73,6 +80,7 @@ def assemble(settings: Settings, models: Models | None, role: Role, followed: Fo
         models: the models that judge; None for the role normalise, which judges nothing.
         role: what the worker does.
         followed: the topic that they are from, to follow it; None when the settings name them.
+        rules: suppression rules of a topic, to follow it; None when the settings name a file, or there are none.
 
     Raises:
         SettingsError: settings that only show to be wrong in use.
@@ -94,9 +102,8 @@ def assemble(settings: Settings, models: Models | None, role: Role, followed: Fo
     )
     add_pages(app, site)
     reload = None if detector is None else _reload(app, settings, detector, telemetry, followed)
-    if detector is not None and settings.alerts.suppressions is not None:
-        watched = SuppressionReload(settings.alerts.suppressions, detector, telemetry)
-        app.feeds = [*app.feeds, SuppressionFeed(watched)]
+    if detector is not None:
+        app.feeds = [*app.feeds, *_rule_feeds(settings, detector, telemetry, rules)]
     return Worker(app, legs, telemetry, gauges, reload, settings.delivery.shutdown_timeout_s)
 
 
@@ -156,6 +163,19 @@ def _reload(
     )
     app.feeds = [*app.feeds, feed]
     return reload.reload
+
+
+def _rule_feeds(
+    settings: Settings, detector: Detector, telemetry: Telemetry, followed: FollowedRules | None
+) -> Iterator[SuppressionFeed | SuppressionTopicFeed]:
+    """Yield what keeps the suppression rules up to date; those of a topic are put in force first."""
+    if followed is not None:
+        detector.suppressions = followed.rules.rules()
+        in_force = RulesInForce(detector, telemetry)
+        topic, config = settings.topics.suppressions, reader_config(settings)
+        yield SuppressionTopicFeed(config, topic, start=followed.position, rules=followed.rules, in_force=in_force)
+    elif settings.alerts.suppressions is not None and not settings.alerts.from_topic:
+        yield SuppressionFeed(SuppressionReload(settings.alerts.suppressions, detector, telemetry))
 
 
 def _detector_of(legs: Sequence[Leg]) -> Detector | None:

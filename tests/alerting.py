@@ -74,10 +74,13 @@ def verdict_of(own: FeatureVector, **changes: Any) -> Verdict:
 
 def alert_of(own: FeatureVector = VECTOR, *, policy: AlertPolicy | None = None, **changes: Any) -> Alert:
     """Return the alert on a vector; changes are those of ``make_alert``'s arguments."""
+    policy = policy or AlertPolicy()
+    verdict = changes.get("verdict", VERDICT)
     parts: dict[str, Any] = {
         "vector": own,
         "verdict": verdict_of(own),
-        "policy": policy or AlertPolicy(),
+        "grade": policy.severity.grade(own, verdict.score),
+        "policy": policy,
         "explanation": EXPLANATION,
         "transitions": [Transition("GET /a", "DELETE /users/{id}", 0.02), Transition("GET /a", "GET /b", 4.5)],
         "capped": False,

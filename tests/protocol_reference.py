@@ -6,8 +6,9 @@ calls and dead letters. Global degrees and the model may be others when a record
 taken from what was published, and all that follows from them must be there: alerts, and who has taught the tables.
 
 exactly_once: of every offset below the committed one each output is there once, in order, and nothing else; the alerts
-are those that the policy makes of the published verdicts, at most one early and one closing of a session; the degree
-tables lack exactly the sessions that were published as anomalous. It holds at any moment, not only at the end.
+are those that the policy makes of the published verdicts, at most one early and one closing of a session and one for
+each severity that it rose to between them; the degree tables lack exactly the sessions that were published as
+anomalous. It holds at any moment, not only at the end.
 
 at_least_once: outputs may be there again, with the same id (alerts: session, kind and model). Told by their ids all
 are there; dead letters, and what is local in vectors, are the same in each copy, but for what is void: what was
@@ -27,8 +28,9 @@ import msgspec
 from featurizer.degrees import DegreeSnapshot
 from featurizer.features import GATEWAY_V1, FeatureVector, Occasion
 from featurizer.session import SessionPolicy
-from scorer.alerts import Alert
+from scorer.alerts import Alert, AlertKind
 from scorer.judge import Judge
+from scorer.severity import Severity
 from scorer.verdicts import Verdict
 from stream.batches import Batch, MarkKey, Sample
 from stream.records import TopicPartition
@@ -122,7 +124,7 @@ def require_exactly_once(world: World, name: TopicPartition) -> None:
     plain = Run(world, name, end)
     assert [local(own.vector) for own in judged] == [local(own.vector) for own in plain.samples]
     assert letters == plain.total.dead_letters
-    assert len({(own.session_id, own.kind) for own in alerts}) == len(alerts)
+    assert len({_told(own) for own in alerts}) == len(alerts)
     told = Run(world, name, end, Recalling(judged))
     assert [lasting(own) for own in alerts] == [lasting(own) for own in told.total.alerts]
 
@@ -150,8 +152,13 @@ def require_at_least_once(world: World, name: TopicPartition) -> None:
     letters: list[Any] = [own.what for own in published(world, TOPICS.dead_letters, name) if not own.void]
     assert list(dict.fromkeys(map(repr, letters))) == list(map(repr, run.total.dead_letters))
     alerts: list[Any] = [own.what for own in published(world, TOPICS.anomalies, name)]
-    uids = {own.uid: (own.session_id, own.kind, own.model) for own in alerts}
+    uids = {own.uid: (_told(own), own.model) for own in alerts}
     assert len(set(uids.values())) == len(uids)
+
+
+def _told(alert: Alert) -> tuple[str, AlertKind, Severity | None]:
+    """Return what tells an alert from all others of one model."""
+    return alert.session_id, alert.kind, alert.severity if alert.kind is AlertKind.RAISED else None
 
 
 def taught(run: Run, anomalous: Callable[[str], bool]) -> Counter[str]:

@@ -21,6 +21,7 @@ def random_schedule(seed: int) -> None:
         transactional=chance.random() < 0.5,
         frozen=chance.random() < 0.5,
         cooldown=chance.choice([0, 15, 1000]),
+        budget=chance.choice([None, None, 1, 3]),
         judge=chance.randrange(5),
     )
     swaps, limits = chance.random() < 0.5, chance.random() < 0.3

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,11 +15,12 @@ from scorer.alerts import (
     AlertKind,
     AlertPolicy,
     Decision,
-    Severity,
     alert_kind,
     alert_uid,
 )
+from scorer.budget import HOUR_MS, Overflow
 from scorer.reasons import Direction, Explanation
+from scorer.severity import Severity, SeverityPolicy, Worth
 from scorer.verdicts import Leg, Readiness
 from tests.alerting import (
     COUNTERFACTUAL,
@@ -43,9 +45,9 @@ OCCASIONS = st.sampled_from(list(Occasion))
 class Judged:
     """A history together with the marks that sessions carry, as the pipeline keeps them."""
 
-    def __init__(self, cooldown: int = 10 * MINUTE) -> None:
-        self.history = AlertHistory(AlertPolicy(cooldown=cooldown))
-        self.alerted: set[tuple[str, AlertKind]] = set()
+    def __init__(self, cooldown: int = 10 * MINUTE, **policy: Any) -> None:
+        self.history = AlertHistory(AlertPolicy(cooldown=cooldown, **policy))
+        self.alerted: dict[tuple[str, AlertKind], Severity] = {}
 
     def decide(
         self,
@@ -53,13 +55,23 @@ class Judged:
         session_id: str = "s1",
         occasion: Occasion = Occasion.GROWING,
         client: str = "ann",
+        severity: Severity = Severity.LOW,
         **verdict: float | Readiness,
     ) -> Decision:
         own = vector(session_id=session_id, occasion=occasion, client=client)
-        early, closing = ((session_id, kind) in self.alerted for kind in (AlertKind.EARLY, AlertKind.CLOSING))
-        decision = self.history.decide(verdict_of(own, **verdict), own, now, early=early, closing=closing)
+        early, closing = (self.alerted.get((session_id, kind)) for kind in (AlertKind.EARLY, AlertKind.CLOSING))
+        decision = self.history.decide(
+            verdict_of(own, **verdict),
+            own,
+            now,
+            severity,
+            early=early is not None,
+            closing=closing is not None,
+            alerted=early,
+        )
+        self.history.follow(decision, client, now, session_id)
         if decision is Decision.ALERT:
-            self.alerted.add((session_id, alert_kind(occasion)))
+            self.alerted[session_id, alert_kind(occasion)] = severity
         return decision
 
 
@@ -115,7 +127,9 @@ def test_a_cooldown_runs_from_the_alert_not_from_the_end_of_the_session() -> Non
     """A closed session's end lies a gap behind the clock, and its alert comes only now."""
     judged = Judged()
     closed = vector(session_id="s1", occasion=Occasion.CLOSED, end=NOON - 30 * MINUTE)
-    assert judged.history.decide(verdict_of(closed), closed, NOON, early=False, closing=False) is Decision.ALERT
+    decision = judged.history.decide(verdict_of(closed), closed, NOON, Severity.LOW, early=False, closing=False)
+    assert decision is Decision.ALERT
+    judged.history.follow(decision, closed.client, NOON, closed.session_id)
     judged.history.forget(NOON + 5 * MINUTE)
     assert judged.decide(NOON + 5 * MINUTE, "s2", client=closed.client) is Decision.COOLDOWN
 
@@ -170,8 +184,10 @@ def test_the_history_holds_only_clients_in_their_cooldown(gaps: list[int]) -> No
 
 def test_an_open_vector_after_the_closing_alert_is_a_repetition() -> None:
     own = vector()
-    decision = AlertHistory(AlertPolicy()).decide(verdict_of(own), own, NOON, early=False, closing=True)
-    assert decision is Decision.REPEATED
+    history = AlertHistory(AlertPolicy())
+    for severity in Severity:
+        decision = history.decide(verdict_of(own), own, NOON, severity, early=True, closing=True, alerted=Severity.LOW)
+        assert decision is Decision.REPEATED
 
 
 def test_a_client_alerted_anew_is_forgotten_by_its_last_alert_and_does_not_keep_others() -> None:
@@ -195,8 +211,10 @@ def test_an_early_alert_is_of_an_open_session() -> None:
 
 
 class TestUid:
-    @given(st.tuples(st.text(), st.text(), st.sampled_from(list(AlertKind)), st.text()))
-    def test_it_is_deterministic(self, name: tuple[str, str, AlertKind, str]) -> None:
+    @given(
+        st.tuples(st.text(), st.text(), st.sampled_from(list(AlertKind)), st.text(), st.sampled_from(list(Severity)))
+    )
+    def test_it_is_deterministic(self, name: tuple[str, str, AlertKind, str, Severity]) -> None:
         assert alert_uid(*name) == alert_uid(*name)
         assert len(alert_uid(*name)) == 32
 
@@ -212,45 +230,113 @@ class TestUid:
         )
     )
     def test_different_alerts_have_different_ones(self, names: list[tuple[str, str, AlertKind, str]]) -> None:
-        assert len({alert_uid(*name) for name in names}) == len(names)
+        assert len({alert_uid(*name, Severity.LOW) for name in names}) == len(names)
 
     def test_it_stays_the_same_in_every_version(self) -> None:
         """Consumers that see an alert again after an upgrade must know it."""
-        assert alert_uid("ann", "s1", AlertKind.EARLY, "model-1") == "4f1f7f6ea0b65db1550344e5fffbbec2"
+        for severity in Severity:
+            found = alert_uid("ann", "s1", AlertKind.EARLY, "model-1", severity)
+            assert found == "4f1f7f6ea0b65db1550344e5fffbbec2"
+
+    def test_each_rise_of_a_session_s_severity_has_its_own(self) -> None:
+        uids = {alert_uid("ann", "s1", AlertKind.RAISED, "model-1", severity) for severity in Severity}
+        assert len(uids) == len(Severity)
 
     def test_an_alert_carries_it(self) -> None:
         alert = alert_of()
-        assert alert.uid == alert_uid("user:ann", "5e551010", AlertKind.EARLY, "test-0123456789ab")
+        assert alert.uid == alert_uid("user:ann", "5e551010", AlertKind.EARLY, "test-0123456789ab", Severity.HIGH)
 
 
-class TestSeverity:
-    @given(st.floats(0, 1), st.floats(0, 1), st.lists(st.floats(0, 1), min_size=3, max_size=3))
-    def test_a_higher_score_is_never_less_severe(self, one: float, other: float, cuts: list[float]) -> None:
-        medium, high, critical = sorted(cuts)
-        policy = AlertPolicy(medium=medium, high=high, critical=critical)
-        order = list(Severity)
-        low, top = sorted([one, other])
-        assert order.index(policy.severity(low)) <= order.index(policy.severity(top))
+class TestRise:
+    def test_an_open_session_that_becomes_more_severe_alerts_again(self) -> None:
+        judged = Judged()
+        assert judged.decide(NOON, severity=Severity.MEDIUM) is Decision.ALERT
+        assert judged.decide(NOON + 1, severity=Severity.MEDIUM) is Decision.REPEATED
+        assert judged.decide(NOON + 2, severity=Severity.LOW) is Decision.REPEATED
+        assert judged.decide(NOON + 3, severity=Severity.CRITICAL) is Decision.ALERT
+        assert judged.decide(NOON + 4, severity=Severity.HIGH) is Decision.REPEATED
+
+    def test_one_whose_severity_is_not_known_does_not(self) -> None:
+        """It was alerted by a version that did not keep it."""
+        own = vector()
+        decision = AlertHistory(AlertPolicy()).decide(
+            verdict_of(own), own, NOON, Severity.CRITICAL, early=True, closing=False
+        )
+        assert decision is Decision.REPEATED
+
+    def test_the_alert_says_that_it_follows(self) -> None:
+        alert = alert_of(follows=True)
+        assert (alert.kind, alert.follows) == (AlertKind.RAISED, True)
+        assert alert.uid not in {alert_of().uid, alert_of(vector(occasion=Occasion.CLOSED)).uid}
+
+
+def test_an_alert_has_the_severity_of_its_grade_and_says_what_moved_it() -> None:
+    assert (alert_of().severity, alert_of().grade.factors) == (Severity.HIGH, ())
+    assert alert_of(verdict=verdict_of(VECTOR, score=0.96)).severity is Severity.CRITICAL
+    policy = AlertPolicy(severity=SeverityPolicy(endpoints=(("DELETE *", Worth.HIGH),)))
+    moved = alert_of(grade=policy.severity.grade(VECTOR, 0.875, {"GET /a", "DELETE /users/{id}"}))
+    assert moved.severity is Severity.CRITICAL
+    assert moved.message.endswith(
+        "Its severity is critical instead of high, because it called DELETE /users/{id}, which is sensitive."
+    )
+
+
+class TestBudget:
+    def test_beyond_it_nothing_is_alerted_until_the_next_hour(self) -> None:
+        judged = Judged(budget=2)
+        last = NOON // HOUR_MS * HOUR_MS + HOUR_MS - 1
+        decisions = [judged.decide(last, f"s{at}", client=f"c{at}") for at in range(4)]
+        assert decisions == [Decision.ALERT, Decision.ALERT, Decision.BUDGET, Decision.BUDGET]
+        assert judged.decide(last + 1, "s2", client="c2") is Decision.ALERT
+
+    def test_what_it_held_back_begins_no_cooldown(self) -> None:
+        judged = Judged(budget=1)
+        judged.decide(NOON, "s1", client="ann")
+        assert judged.decide(NOON, "s2", client="bob") is Decision.BUDGET
+        assert judged.decide(NOON + HOUR_MS, "s3", client="bob") is Decision.ALERT
 
     @pytest.mark.parametrize(
-        ("score", "severity"),
-        [
-            (0.0, Severity.LOW),
-            (0.6999, Severity.LOW),
-            (0.7, Severity.MEDIUM),
-            (0.8499, Severity.MEDIUM),
-            (0.85, Severity.HIGH),
-            (0.9499, Severity.HIGH),
-            (0.95, Severity.CRITICAL),
-            (1.0, Severity.CRITICAL),
-        ],
+        ("exempt", "decision"),
+        [(Severity.HIGH, Decision.ALERT), (Severity.CRITICAL, Decision.BUDGET), (None, Decision.BUDGET)],
     )
-    def test_each_step_begins_at_its_score(self, score: float, severity: Severity) -> None:
-        assert AlertPolicy().severity(score) is severity
+    def test_exempt_severities_are_alerted_whatever_it_says(self, exempt: Severity | None, decision: Decision) -> None:
+        judged = Judged(budget=1, budget_exempt=exempt)
+        judged.decide(NOON, "s1", client="ann")
+        assert judged.decide(NOON, "s2", client="bob", severity=Severity.HIGH) is decision
 
-    def test_an_alert_has_the_severity_of_its_score(self) -> None:
-        assert alert_of().severity is Severity.HIGH
-        assert alert_of(verdict=verdict_of(VECTOR, score=0.96)).severity is Severity.CRITICAL
+    def test_alerts_tell_when_it_is_spent_and_how_much_was_held_back(self) -> None:
+        judged = Judged(budget=1)
+        end = (NOON // HOUR_MS + 1) * HOUR_MS
+        assert judged.history.overflow(NOON) == Overflow(0, end)
+        for at in range(3):
+            judged.decide(NOON, f"s{at}", client=f"c{at}")
+        assert judged.history.overflow(end) == Overflow(2, end + HOUR_MS)
+        judged.decide(end, "s9", client="c9")
+        assert judged.history.overflow(end + HOUR_MS) == Overflow(0, end + 2 * HOUR_MS)
+        assert Judged().history.overflow(NOON) is None
+
+    def test_the_message_says_so(self) -> None:
+        assert alert_of(overflow=Overflow(0, None)).message == alert_of().message
+        message = alert_of(overflow=Overflow(1200, NOON)).message.removeprefix(alert_of().message)
+        assert message == (
+            " Since the alert before 1,200 anomalous verdicts were held back by the alert budget. The alert budget of "
+            "this hour is spent."
+        )
+
+    @given(
+        takes=st.lists(st.tuples(st.integers(0, HOUR_MS), st.sampled_from(list(Severity))), max_size=40),
+        budget=st.integers(1, 3),
+    )
+    def test_no_hour_has_more_alerts_than_it_may_have_and_none_is_held_back_before(
+        self, takes: list[tuple[int, Severity]], budget: int
+    ) -> None:
+        judged, now, hours = Judged(budget=budget), NOON, Counter[int]()
+        for at, (later, severity) in enumerate(takes):
+            now += later
+            spent = hours[now // HOUR_MS]
+            decision = judged.decide(now, f"s{at}", client=f"c{at}", severity=severity)
+            assert (decision is Decision.BUDGET) == (spent >= budget and severity is not Severity.CRITICAL)
+            hours[now // HOUR_MS] += decision is Decision.ALERT
 
 
 class TestExplanation:

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizer.features import Occasion
-from scorer.alerts import Alert, Severity, Transition
+from scorer.alerts import Alert, Transition
 from scorer.reasons import Explanation
+from scorer.severity import Severity
 from stream.encodings.cef import encode_cef
 from tests.alerting import alert_of, vector
 

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from featurizer.features import Occasion
 from featurizer.sessions import CloseReason, SessionPolicy
-from scorer.alerts import AlertHistory, AlertKind, AlertPolicy, Decision, Severity
+from scorer.alerts import AlertHistory, AlertKind, AlertPolicy, Decision, alert_kind
 from scorer.challenger import WouldBeAlerts
 from scorer.judge import Judge
+from scorer.severity import Severity
 from stream.batches import Batch
 from stream.challenger import Challenger
 from stream.pipeline import Detector
@@ -125,27 +126,34 @@ def test_a_session_s_end_is_forgotten() -> None:
     alerts = WouldBeAlerts("m", POLICY)
     for at in range(50):
         own = vector(session_id=f"s{at}", client=f"c{at}")
-        assert alerts.decide(verdict_of(own), own, at)
-        assert not alerts.decide(verdict_of(own), own, at)
+        assert alerts.decide(verdict_of(own), own, at, Severity.LOW)
+        assert not alerts.decide(verdict_of(own), own, at, Severity.LOW)
         ended = vector(session_id=f"s{at}", client=f"c{at}", occasion=Occasion.CLOSED)
-        assert alerts.decide(verdict_of(ended), ended, at)
+        assert alerts.decide(verdict_of(ended), ended, at, Severity.LOW)
     last = vector(session_id="last", client="last")
-    alerts.decide(verdict_of(last, score=0.0), last, 1_000_000)
-    assert (alerts._early, len(alerts._history), alerts._history.changed) == (set(), 0, set())
+    alerts.decide(verdict_of(last, score=0.0), last, 1_000_000, Severity.LOW)
+    assert (alerts._early, len(alerts._history), alerts._history.changed) == ({}, 0, set())
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(list(Occasion)), st.floats(0, 1)), max_size=12))
 def test_would_be_alerts_follow_the_champion_s_policy(takes: list[tuple[str, Occasion, float]]) -> None:
     """Against the history and the flags that the pipeline keeps on sessions; a session ends once."""
-    alerts, history = WouldBeAlerts("m", POLICY), AlertHistory(POLICY)
-    numbers, flagged = {"a": 0, "b": 0}, set()
+    policy = AlertPolicy(cooldown=10_000, budget=4)
+    alerts, history = WouldBeAlerts("m", policy), AlertHistory(policy)
+    numbers: dict[str, int] = {"a": 0, "b": 0}
+    flagged: dict[str, Severity] = {}
     for at, (client, occasion, score) in enumerate(takes):
         now, session = at * 3000, f"{client}{numbers[client]}"
         own = vector(session_id=session, client=client, occasion=occasion)
         verdict = verdict_of(own, score=score)
         history.forget(now)
-        decision = history.decide(verdict, own, now, early=session in flagged, closing=False)
-        assert alerts.decide(verdict, own, now) == (decision is Decision.ALERT)
+        severity, alerted = policy.severity.by_score(score), flagged.get(session)
+        decision = history.decide(
+            verdict, own, now, severity, early=alerted is not None, closing=False, alerted=alerted
+        )
+        history.follow(decision, client, now, session)
+        kind = alert_kind(occasion, follows=alerted is not None) if decision is Decision.ALERT else None
+        assert alerts.decide(verdict, own, now, severity) == kind
         if decision is Decision.ALERT:
-            flagged.add(session)
+            flagged[session] = severity
         numbers[client] += occasion is Occasion.CLOSED

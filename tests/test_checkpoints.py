@@ -13,6 +13,7 @@ from featurizer.degrees import DegreeSnapshot, EndpointDegrees
 from featurizer.features import Occasion
 from featurizer.session import SessionPolicy, pack, unpack
 from scorer.alerts import AlertPolicy, Decision
+from scorer.severity import Severity
 from stream.batches import Mark, PartitionState
 from stream.checkpoints import (
     VERSION,
@@ -41,7 +42,7 @@ ANN = ApiCall(NOW, "ann", "GET /a")
 
 
 def detecting(*names: TopicPartition) -> Detector:
-    judge, alerts = plain_judge(0.1, 0.1), AlertPolicy(cooldown=5000)
+    judge, alerts = plain_judge(0.1, 0.1), AlertPolicy(cooldown=5000, budget=2)
     return make_detector(*(names or (CALLS,)), sessions=SESSIONS, judge=judge, alerts=alerts)
 
 
@@ -90,6 +91,7 @@ def everything(state: PartitionState) -> dict[str, Any]:
         "clocks": (windows.max_time, windows.record_clock),
         "table": (table.names, table.source, table.destination, table.edges, table.transitions),
         "history": {client: state.history.entry(client) for client in (*sessions, "gone")},
+        "spending": state.history.spending,
         "policy": windows.policy,
         "marks": state.marks,
         "offset": state.offset,
@@ -191,12 +193,13 @@ class TestForm:
         session=st.text("0123456789abcdef", min_size=1),
         occasion=st.sampled_from(Occasion),
         calls=st.integers(0, 1 << 40),
-        decision=st.sampled_from([Decision.ALERT, Decision.COOLDOWN]),
+        decision=st.sampled_from([Decision.ALERT, Decision.COOLDOWN, Decision.BUDGET]),
+        severity=st.none() | st.sampled_from(Severity),
     )
     def test_a_mark_comes_back_as_it_was(
-        self, session: str, occasion: Occasion, calls: int, decision: Decision
+        self, session: str, occasion: Occasion, calls: int, decision: Decision, severity: Severity | None
     ) -> None:
-        mark = Mark(session, occasion, calls, decision)
+        mark = Mark(session, occasion, calls, decision, severity)
         record = mark_record(detecting().partitions[CALLS], mark, TOPICS.state)
         assert read([record]).marks == {mark.key: mark}
 
@@ -323,7 +326,7 @@ class TestNotWhole:
             value, kind = own.value, kinds([own]) if own.topic == TOPICS.state else ""
             if value is not None and kind in {"m", "t"}:
                 fields = msgspec.msgpack.decode(value)
-                value = msgspec.msgpack.encode([1, *fields[1 : 6 if kind == "t" else None]])
+                value = msgspec.msgpack.encode([1, *fields[1 : 6 if kind == "t" else 8]])
             elif value is not None and kind == "s":
                 value = first_form(unpack("", value))
             before.append(own._replace(value=value))

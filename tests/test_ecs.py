@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from featurizer.features import Occasion
 from featurizer.identity import Identity
-from scorer.alerts import Alert, Severity, Transition
+from scorer.alerts import Alert, Transition
 from scorer.counterfactual import Counterfactual
 from scorer.reasons import Contribution, Explanation, Reason
+from scorer.severity import Severity
 from stream.encodings.ecs import encode_ecs
 from tests.alerting import REASONS, alert_of, vector
 from tests.ecs_schema import errors

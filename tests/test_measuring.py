@@ -4,7 +4,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from featurizer.features import Occasion
-from scorer.alerts import AlertKind, Severity
+from scorer.alerts import AlertKind
+from scorer.severity import Severity
 from scorer.verdicts import Leg
 from stream.batches import Batch
 from stream.cycle import Cycle

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from prometheus_client import CollectorRegistry
 
-import stream.model_feed
+import stream.topic_feed
 from stream import assembly
 from stream.measuring import TimedJudge
 from stream.model_feed import ModelFeed
@@ -61,7 +61,7 @@ class Following:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, polls: list[list[Any]]) -> None:
         settings = load_settings(overrides={"model.bundle": "topic:"})
         self.consumer = FakeConsumer(polls)
-        monkeypatch.setattr(stream.model_feed, "Consumer", lambda _: self.consumer)
+        monkeypatch.setattr(stream.topic_feed, "Consumer", lambda _: self.consumer)
         models = TopicModels("models", assembly.SCHEMA)
         models.take([FIRST._replace(role=CHAMPION)])
         judge = assembly.make_judge(settings, models.models().champion, TimedJudge)

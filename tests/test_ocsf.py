@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from featurizer.features import Group, Occasion
 from featurizer.identity import Identity
-from scorer.alerts import Alert, Severity, Transition
+from scorer.alerts import Alert, Transition
 from scorer.counterfactual import Counterfactual
 from scorer.reasons import Contribution, Direction, Explanation, Reason
+from scorer.severity import Severity
 from scorer.verdicts import Leg
 from stream.encodings.ocsf import detection_finding
 from stream.encodings.records import alert_record

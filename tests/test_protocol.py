@@ -18,7 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from featurizer.degrees import DegreeSnapshot, EndpointDegrees
 from featurizer.session import SessionPolicy
 from scorer.alerts import AlertPolicy
+from scorer.budget import HOUR_MS
 from scorer.judge import Judge
+from scorer.severity import SeverityPolicy, Worth
 from stream.records import TopicPartition
 from tests.protocol_reference import (
     published,
@@ -33,6 +35,9 @@ from tests.simulated_workers import OUTPUTS, PARTITIONS, TOPICS, Worker, World
 EXAMPLES = 100
 FROZEN = DegreeSnapshot(60, {f"GET /{name}": EndpointDegrees(at + 1, 9 - at) for at, name in enumerate("abc")})
 MUCH_LATER = 100_000
+BEGIN = (NOW // HOUR_MS + 1) * HOUR_MS - 40
+"""The first calls are of one hour of the alert budget, later ones of the next."""
+SEVERITY = SeverityPolicy(medium=0.2, high=0.3, critical=0.4, endpoints=(("GET /c", Worth.HIGH),), failed_steps=-2)
 
 LIMITS = [
     SessionPolicy(gap=10, lateness=3, linger=5, quiet=4, first_vector_calls=2, max_calls=7, max_edges=5, max_open=2),
@@ -71,17 +76,19 @@ class Protocol(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.workers: list[Worker] = []
-        self.time = NOW
+        self.time = BEGIN
         self.judges: list[Judge] = judges()
 
     @initialize(
         transactional=st.booleans(),
         frozen=st.booleans(),
         cooldown=st.sampled_from([0, 15, 1000]),
+        budget=st.sampled_from([None, 1, 3]),
         judge=st.integers(0, 4),
     )
-    def begin(self, *, transactional: bool, frozen: bool, cooldown: int, judge: int) -> None:
-        self.world = World(transactional, FROZEN if frozen else None, AlertPolicy(cooldown=cooldown))
+    def begin(self, *, transactional: bool, frozen: bool, cooldown: int, budget: int | None, judge: int) -> None:
+        alerts = AlertPolicy(cooldown=cooldown, severity=SEVERITY, budget=budget)
+        self.world = World(transactional, FROZEN if frozen else None, alerts)
         self.judge = self.judges[judge]
         self.one_model = True
         self.policy = LIMITS[0]

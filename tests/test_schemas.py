@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable
 from copy import deepcopy
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ import yaml
 
 from featurizer.calls import ApiCall
 from featurizer.features import ACCESS_BEHAVIOUR_V1, Occasion
+from scorer.budget import Overflow
 from scorer.feedback import Said, SessionLabel
 from scorer.reasons import Explanation
+from scorer.severity import Factor, Grade, Severity
+from scorer.suppression_file import RuleEntry
 from stream import docs, topic_docs
 from stream.asyncapi import MESSAGES, document
 from stream.checkpoints import StateTopics, checkpoint
@@ -26,6 +30,7 @@ from stream.model_records import ModelRecord, ModelRole, outgoing
 from stream.schemas import RECORDS, leaves, schema_of
 from stream.sections.kafka import OWN_TOPICS
 from stream.settings import Settings
+from stream.suppression_records import rule_record
 from stream.topic_specs import wanted_topics
 from stream.wire import Outgoing, call_record, client_key, dead_letter_record, vector_record
 from tests import asyncapi_schema
@@ -37,12 +42,14 @@ CREATED = 1_700_000_050_000
 LABEL = SessionLabel("5e551010", Said.TRUE_POSITIVE, NOW, "scraping", NOW, "ann")
 DOCUMENT = yaml.safe_load(document())
 
+GRADE = Grade(Severity.HIGH, Severity.MEDIUM, (Factor("sensitive", 1, "it called DELETE /a, which is sensitive"),))
 ALERTS = [
-    alert_of(),
+    alert_of(grade=GRADE, overflow=Overflow(3, NOW)),
     alert_of(vector(occasion=Occasion.CLOSED, client="2001:db8::1"), follows=True, capped=True),
     alert_of(explanation=Explanation(()), transitions=[]),
 ]
 SEEN = vector(close_reason="inactivity", occasion=Occasion.CLOSED)
+ENTRY = RuleEntry("export", "Nightly export", date(2100, 2, 3), client=("svc-*",), when=("calls < 500",))
 LETTER = DeadLetter(Reason.UNDECODABLE, "not JSON", "logs", 3, 4711, NOW, b"?" * 9, b"key", 2)
 
 
@@ -68,6 +75,7 @@ def made() -> dict[str, list[Outgoing]]:
         "degreeTable": [own for own in states if own.topic == "degrees"],
         "modelBundle": [outgoing("models", ModelRecord(ModelRole.CHAMPION, b"PK", "m-1", "m", NOW))],
         "label": [Outgoing("labels", LABEL.session_id.encode(), msgspec.json.encode(LABEL))],
+        "suppressionRule": [rule_record("suppressions", ENTRY)],
     }
 
 
@@ -111,6 +119,7 @@ def test_what_is_published_follows_the_schema_of_its_message(name: str) -> None:
         ("apiCall", lambda own: own.__delitem__(slice(2, None))),
         ("vector", lambda own: own["features"].update(n_apis="9")),
         ("label", lambda own: own.update(verdict="perhaps")),
+        ("suppressionRule", lambda own: own.update(clients=["ann"])),
     ],
 )
 def test_a_record_that_is_none_is_refused(name: str, spoil: Callable[[Any], object]) -> None:
@@ -132,7 +141,7 @@ def test_a_document_that_breaks_asyncapi_s_schema_is_noticed() -> None:
 
 
 def test_every_topic_of_gatewatch_s_own_is_a_channel() -> None:
-    settings = Settings.model_validate({"model": {"bundle": "topic:"}})
+    settings = Settings.model_validate({"model": {"bundle": "topic:"}, "alerts": {"suppressions": "topic:"}})
     own = {spec.name: spec for spec in wanted_topics(settings) if spec.own}
     channels = {channel["address"]: channel for channel in DOCUMENT["channels"].values()}
     assert tuple(DOCUMENT["channels"]) == tuple(MESSAGES) == OWN_TOPICS

@@ -28,6 +28,7 @@ def sessions(draw: st.DrawFn) -> Session:
     session.last_node = draw(st.sampled_from([NOT_A_NODE, 0, 65_534]))
     session.deadline, session.lingers = draw(st.just(NEVER) | times), draw(st.just(NEVER) | times)
     session.alerted_open, session.alerted_closed = draw(st.booleans()), draw(st.booleans())
+    session.alerted_rank = draw(st.integers(0, 4))
     session.requests = draw(st.binary(max_size=16).map(lambda own: own[: len(own) // 8 * 8]))
     many = st.sampled_from([1, 2, 255, 256, 70_000])
     session.edges = draw(st.dictionaries(counts, many, max_size=40))
@@ -72,7 +73,7 @@ def test_a_session_of_thirty_calls_takes_a_few_hundred_bytes() -> None:
     session.requests = bytes(16 * 8)
     session.objects = dict.fromkeys(range(5), 1)
     session.addresses = bytes(4)
-    assert len(pack(session)) == 129 + 128 + 150 + 5 * 18 + 4
+    assert len(pack(session)) == 130 + 128 + 150 + 5 * 18 + 4
 
 
 def test_a_session_of_the_first_form_begins_to_count_where_it_is() -> None:

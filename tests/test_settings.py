@@ -144,7 +144,7 @@ def test_text_that_is_nearly_json_names_the_field(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("overrides", "part"),
     [
-        ({"topics.features": "api-calls"}, "8 different topics"),
+        ({"topics.features": "api-calls"}, "9 different topics"),
         ({"inputs": [{"topic": "anomalies"}]}, "anomalies is a topic of gatewatch's own"),
         ({"inputs": [{"topic": "a"}, {"topic": "a"}]}, "listed twice"),
         ({"inputs": []}, "name at least one topic"),

@@ -6,7 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from scorer.alerts import AlertKind, Severity
+from scorer.alerts import AlertKind
+from scorer.severity import Severity
 from scorer.verdicts import Leg
 from stream.dead_letters import Reason
 from stream.metrics import Metric

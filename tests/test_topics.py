@@ -67,6 +67,15 @@ def test_the_topic_of_models_is_wanted_when_workers_follow_it() -> None:
     assert spec.config["max.message.bytes"] == "1048576"
 
 
+def test_the_topic_of_suppression_rules_is_wanted_when_workers_follow_it() -> None:
+    settings = settings_with(alerts__suppressions="topic:", topics__suppressions="our-rules")
+
+    (spec,) = [spec for spec in wanted_topics(settings) if spec.name == "our-rules"]
+
+    assert (spec.partitions, spec.roles, spec.config["cleanup.policy"]) == (1, frozenset({"detect"}), "compact")
+    assert "suppressions" not in {spec.name for spec in wanted_topics(load_settings())}
+
+
 @pytest.mark.parametrize(("copies", "minimum"), [(1, None), (2, None), (3, "2")])
 def test_three_copies_wait_for_two(copies: int, minimum: str | None) -> None:
     specs = wanted_topics(settings_with(topics__replication_factor=copies))
@@ -160,6 +169,7 @@ def on(kafka: Kafka, **overrides: Any) -> list[str]:
         "inputs": json.dumps([{"topic": f"{kafka.prefix}logs"}, {"topic": f"{kafka.prefix}keyed", "keyed": True}]),
         **{f"topics.{name}": f"{kafka.prefix}{name}" for name in OWN_TOPICS},
         "model.bundle": "topic:",
+        "alerts.suppressions": "topic:",
         **overrides,
     }
     return [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
@@ -221,7 +231,7 @@ def test_run_names_the_missing_topics_of_its_role_and_the_command_that_makes_the
 
     assert caught.value.exit_code == ExitCode.UNREACHABLE
     missing = ", ".join(
-        kafka.prefix + name for name in ("keyed", "anomalies", "features", "state", "degrees", "models")
+        kafka.prefix + name for name in ("keyed", "anomalies", "features", "state", "degrees", "models", "suppressions")
     )
     assert str(caught.value) == f"missing topics: {missing}"
     assert "gatewatch topics create" in caught.value.hint

@@ -10,6 +10,7 @@ from stream.errors import CommandError
 from stream.flags import AssignFlag, BootstrapFlag, BundleFlag, ConfigFlag, settings_of
 from stream.logs import configure_logs
 from stream.model_topic import models_in_use
+from stream.suppression_topic import followed_rules
 from stream.topics import require_topics
 from stream.worker import assemble, require_port, run_until_stopped
 
@@ -61,7 +62,8 @@ def run(  # noqa: PLR0913 -- one parameter per flag
         log.info("model", uid=models.champion.uid, trained_on=models.champion.manifest.trained_on)
         if models.challenger is not None:
             log.info("challenger", uid=models.challenger.uid, trained_on=models.challenger.manifest.trained_on)
-    worker = assemble(settings, models, role, followed)
+    rules = followed_rules(settings) if Role.DETECT in role.parts else None
+    worker = assemble(settings, models, role, followed, rules)
     if code := run_until_stopped(worker):
         raise worker.explanation or CommandError(
             "the worker stopped on an error", "the log above says which", exit_code=code

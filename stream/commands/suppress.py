@@ -11,23 +11,22 @@ from rich.table import Table
 
 from featurizer.identity import Identity
 from scorer.suppression import Facts, Rule, Suppressions
-from scorer.suppression_file import RuleEntry
+from scorer.suppression_file import MOST_RULES, RuleEntry, day_or_moment, read_rule
 from stream.assembly import SCHEMA
 from stream.clock import now_ms
-from stream.console import print_json, shown, stdout
+from stream.console import print_json, shown, stderr, stdout
 from stream.errors import CommandError, ExitCode
 from stream.findings import Finding, facts_of_finding
 from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, JsonFlag, settings_of
+from stream.sections.detection import FROM_TOPIC
 from stream.settings import Settings
-from stream.suppressions import add_rule, day_or_moment, read_suppressions
+from stream.suppressions import add_rule, read_suppressions
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Add, list or test suppression rules.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Add, list, test or remove suppression rules.")
 
 _MS_PER_DAY = 86_400_000
 
-NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="Of the rule, unique in its file.", show_default=False)
-]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Of the rule, unique among all.", show_default=False)]
 FindingsArgument = Annotated[
     list[str],
     typer.Argument(
@@ -40,6 +39,12 @@ FindingsArgument = Annotated[
 FileFlag = Annotated[
     Path | None,
     typer.Option("--file", metavar="FILE", help="The rules; short for --set alerts.suppressions=…", show_default=False),
+]
+TopicFlag = Annotated[
+    bool,
+    typer.Option(
+        "--topic", help="The rules are on the topic of suppressions; short for --set alerts.suppressions=topic:"
+    ),
 ]
 ReasonFlag = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Why; it is in every alert suppressed.", show_default=False)
@@ -92,7 +97,7 @@ WhenFlag = Annotated[
 
 @app.callback()
 def _group() -> None:
-    """Add, list or test suppression rules. A suppressed alert is published with the status Suppressed."""
+    """Add, list, test or remove suppression rules. A suppressed alert is published with the status Suppressed."""
 
 
 @app.command()
@@ -107,12 +112,16 @@ def add(  # noqa: PLR0913 -- one parameter per flag
     endpoint: EndpointFlag = None,
     when: WhenFlag = None,
     file: FileFlag = None,
+    topic: TopicFlag = False,
     config: ConfigFlag = None,
     assign: AssignFlag = None,
+    bootstrap: BootstrapFlag = None,
 ) -> None:
-    """Add a rule to the end of the file; all conditions have to hold. What is in the file stays as it is."""
-    settings = settings_of(config, assign, {"alerts.suppressions": file})
-    path = rules_file(settings)
+    """Add a rule to the end of the file, or to the topic; all conditions have to hold.
+
+    What is in the file stays as it is. On the topic a rule of the same name is replaced.
+    """
+    settings = settings_with(config, assign, file, bootstrap, topic=topic)
     entry = RuleEntry(
         name=name,
         client=tuple(client or ()),
@@ -123,21 +132,54 @@ def add(  # noqa: PLR0913 -- one parameter per flag
         reason=reason,
         expires=ends(expires, now_ms()),
     )
+    place = str(settings.alerts.suppressions or "")
     try:
-        add_rule(path, entry, SCHEMA.names)
+        if settings.alerts.from_topic:
+            read_rule(entry, SCHEMA.names)
+            added = put_on_topic(settings, entry)
+            place = f"the topic {settings.topics.suppressions}"
+        else:
+            add_rule(rules_file(settings), entry, SCHEMA.names)
+            added = "added"
     except ValueError as error:
         raise CommandError(str(error), "nothing was written", ExitCode.USAGE) from error
-    stdout.print(f"added     [bold]{shown(name)}[/] to {shown(str(path))}", soft_wrap=True, highlight=False)
-    next_step = "workers with alerts.suppressions set to this file take it up by themselves"
+    to = "to" if added == "added" else "on"
+    stdout.print(f"{added:9} [bold]{shown(name)}[/] {to} {shown(place)}", soft_wrap=True, highlight=False)
+    named = "topic:" if settings.alerts.from_topic else "this file"
+    next_step = f"workers with alerts.suppressions set to {named} take it up by themselves"
     stdout.print(f"next      {next_step}", soft_wrap=True, highlight=False)
 
 
+@app.command()
+def remove(
+    name: NameArgument, config: ConfigFlag = None, assign: AssignFlag = None, bootstrap: BootstrapFlag = None
+) -> None:
+    """Take a rule off the topic; one in a file is taken out with an editor."""
+    from stream.suppression_records import removal_record  # noqa: PLC0415 -- with its topic, which loads librdkafka
+    from stream.suppression_topic import suppression_topic  # noqa: PLC0415 -- loads librdkafka: a file needs none
+
+    settings = settings_with(config, assign, None, bootstrap, topic=True)
+    with suppression_topic(settings) as topic:
+        if name not in topic.read()[0].names:
+            raise CommandError(
+                f"the topic {topic.name} has no rule {name}", "gatewatch suppress list --topic says which there are"
+            )
+        topic.write(removal_record(topic.name, name))
+    stdout.print(f"removed   [bold]{shown(name)}[/] from the topic {shown(topic.name)}", highlight=False)
+
+
 @app.command("list")
-def show(
-    file: FileFlag = None, config: ConfigFlag = None, assign: AssignFlag = None, *, json: JsonFlag = False
+def show(  # noqa: PLR0913 -- one parameter per flag
+    *,
+    file: FileFlag = None,
+    topic: TopicFlag = False,
+    config: ConfigFlag = None,
+    assign: AssignFlag = None,
+    bootstrap: BootstrapFlag = None,
+    json: JsonFlag = False,
 ) -> None:
     """Show the rules, and how long each still holds."""
-    settings = settings_of(config, assign, {"alerts.suppressions": file})
+    settings = settings_with(config, assign, file, bootstrap, topic=topic)
     rules, now = rules_of(settings).rules, now_ms()
     if json:
         print_json([described(rule, now) for rule in rules])
@@ -153,11 +195,12 @@ def show(
 @app.command("test")
 def try_findings(  # noqa: PLR0913 -- one parameter per flag
     findings: FindingsArgument,
+    *,
     file: FileFlag = None,
+    topic: TopicFlag = False,
     config: ConfigFlag = None,
     assign: AssignFlag = None,
     bootstrap: BootstrapFlag = None,
-    *,
     json: JsonFlag = False,
 ) -> None:
     """Say which rules would suppress a finding, and which condition keeps the others from it.
@@ -165,7 +208,7 @@ def try_findings(  # noqa: PLR0913 -- one parameter per flag
     A finding from the topic is looked up with its vector on the topic of features, so that all features are known; a
     file holds those only that contributed most.
     """
-    settings = settings_of(config, assign, {"alerts.suppressions": file, "kafka.bootstrap_servers": bootstrap})
+    settings = settings_with(config, assign, file, bootstrap, topic=topic)
     rules = rules_of(settings)
     tested = [Tested(own, facts, rules) for own, facts in asked(settings, findings)]
     if json:
@@ -244,6 +287,38 @@ def asked(settings: Settings, names: Sequence[str]) -> Iterable[tuple[Finding, F
         yield own, facts_of_finding(own, vector)
 
 
+def settings_with(
+    config: Path | None, assign: list[str] | None, file: Path | None, bootstrap: str | None, *, topic: bool
+) -> Settings:
+    """Return the settings, with the rules where the flags say.
+
+    Raises:
+        CommandError: they say two places.
+    """
+    if topic and file is not None:
+        raise CommandError("--file and --topic", "the rules are in the one or on the other", ExitCode.USAGE)
+    place = FROM_TOPIC if topic else file
+    return settings_of(config, assign, {"alerts.suppressions": place, "kafka.bootstrap_servers": bootstrap})
+
+
+def put_on_topic(settings: Settings, entry: RuleEntry) -> str:
+    """Write a rule to the topic; return whether it was added or replaced.
+
+    Raises:
+        CommandError: the topic is missing, cannot be read or written, or is full.
+    """
+    from stream.suppression_records import rule_record  # noqa: PLC0415 -- with its topic, which loads librdkafka
+    from stream.suppression_topic import suppression_topic  # noqa: PLC0415 -- loads librdkafka: a file needs none
+
+    with suppression_topic(settings) as topic:
+        there = topic.read()[0].names
+        if entry.name not in there and len(there) >= MOST_RULES:
+            hint = "match by a glob or a network instead, or take one off: gatewatch suppress remove NAME"
+            raise CommandError(f"the topic {topic.name} has {len(there)} rules, and can have {MOST_RULES}", hint)
+        topic.write(rule_record(topic.name, entry))
+    return "replaced" if entry.name in there else "added"
+
+
 def rules_file(settings: Settings) -> Path:
     """Return the file of the rules.
 
@@ -251,17 +326,25 @@ def rules_file(settings: Settings) -> Path:
         CommandError: none is named.
     """
     if settings.alerts.suppressions is None:
-        hint = "name it: --file suppressions.toml; workers read the one that alerts.suppressions names"
+        hint = "name it: --file suppressions.toml, or --topic; workers read what alerts.suppressions names"
         raise CommandError("there is no file of suppression rules", hint, ExitCode.USAGE)
     return settings.alerts.suppressions
 
 
 def rules_of(settings: Settings) -> Suppressions:
-    """Return the rules of the file.
+    """Return the rules of the file, or of the topic.
 
     Raises:
-        CommandError: none is named, or it can't be read, or a rule is wrong.
+        CommandError: none is named, or it can't be read, or a rule of a file is wrong.
     """
+    if settings.alerts.from_topic:
+        from stream.suppression_topic import suppression_topic  # noqa: PLC0415 -- loads librdkafka: a file needs none
+
+        with suppression_topic(settings) as topic:
+            rules, problems = topic.read()
+        for problem in problems:
+            stderr.print(f"[bold red]refused:[/] {shown(problem)}", soft_wrap=True, highlight=False)
+        return rules.rules()
     try:
         return read_suppressions(rules_file(settings), SCHEMA.names)
     except ValueError as error:

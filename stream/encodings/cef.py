@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from scorer.alerts import Alert, Severity
+from scorer.alerts import Alert
+from scorer.severity import Severity
 from stream.encodings.parts import TITLE, address_of, is_address, is_named
 from stream.encodings.signs import risks_of, techniques_of
 from stream.wire import product_version

@@ -6,7 +6,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from scorer.alerts import Alert, Severity
+from scorer.alerts import Alert
+from scorer.severity import Severity
 from stream.encodings.ecs_objects import (
     Ecs,
     EcsAlert,
@@ -123,4 +124,6 @@ def _gatewatch(alert: Alert) -> Gatewatch:
         counterfactual=alert.counterfactual,
         contributions=alert.contributions,
         transitions=alert.transitions,
+        grade=alert.grade,
+        overflow=UNSET if alert.overflow is None else alert.overflow,
     )

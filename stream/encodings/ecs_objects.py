@@ -9,9 +9,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from featurizer.features import Occasion
-from scorer.alerts import AlertKind, Severity, Transition
+from scorer.alerts import AlertKind, Transition
+from scorer.budget import Overflow
 from scorer.counterfactual import Counterfactual
 from scorer.reasons import Contribution, Reason
+from scorer.severity import Grade, Severity
 
 
 class FieldSet(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,7 +177,7 @@ class Gatewatch(FieldSet, frozen=True, kw_only=True):
 
     Attributes:
         finding: id of the finding, which is the session's: all alerts of a session tell of one finding.
-        kind: early while the session was open, closing at its end.
+        kind: early while the session was open, raised when its severity rose after that, closing at its end.
         identity: what the client's name is: consumer, subject, user, credential, session, address_agent or address;
             absent when not known.
         occasion: what the score was taken at: the session grew, paused (quiet) or ended (closed).
@@ -192,6 +194,8 @@ class Gatewatch(FieldSet, frozen=True, kw_only=True):
             value of a feature that the message tells of would.
         contributions: features that raised the score most, first the strongest.
         transitions: rarest transitions of the session, first the rarest.
+        grade: how the severity came about.
+        overflow: what there is to tell of the alert budget; absent without one.
     """
 
     finding: str
@@ -210,6 +214,8 @@ class Gatewatch(FieldSet, frozen=True, kw_only=True):
     counterfactual: Counterfactual | None
     contributions: tuple[Contribution, ...]
     transitions: tuple[Transition, ...]
+    grade: Grade
+    overflow: Overflow | UnsetType = UNSET
 
 
 class EcsAlert(FieldSet, frozen=True, kw_only=True, rename={"timestamp": "@timestamp"}):

@@ -9,8 +9,9 @@ from msgspec import UNSET
 
 from featurizer.features import Occasion
 from featurizer.identity import Identity
-from scorer.alerts import Alert, Severity
+from scorer.alerts import Alert
 from scorer.reasons import Contribution, Direction
+from scorer.severity import Severity
 from scorer.suppression import Suppression
 from scorer.verdicts import Leg
 from stream.encodings.ocsf_evidence import (
@@ -121,6 +122,7 @@ def finding_of(alert: Alert, created: int) -> DetectionFinding:
         risk_level_id=_RISK_LEVEL[alert.severity],
         risk_level=severity,
         risk_score=percent,
+        risk_details=alert.grade.sentence or UNSET,
         status_id=3 if suppression else UNSET if follows else 1,
         status="Suppressed" if suppression else UNSET if follows else "New",
         status_detail=_account_of(suppression) if suppression else UNSET,
@@ -244,6 +246,7 @@ def _session(alert: Alert) -> Evidence:
             counterfactual=alert.counterfactual,
             contributions=alert.contributions,
             transitions=alert.transitions,
+            grade=alert.grade,
         ),
     )
 
@@ -275,6 +278,8 @@ def _observables(alert: Alert) -> tuple[Observable, ...]:
 
 
 def _unmapped(alert: Alert) -> Unmapped:
+    overflow = alert.overflow
+    spent_until = None if overflow is None else overflow.spent_until
     return Unmapped(
         kind=alert.kind,
         identity=alert.identity or UNSET,
@@ -285,4 +290,6 @@ def _unmapped(alert: Alert) -> Unmapped:
         threshold=alert.threshold,
         call_time=alert.position.call_time,
         record_time=alert.position.record_time,
+        held_back=UNSET if overflow is None else overflow.held_back,
+        budget_spent_until=UNSET if spent_until is None else spent_until,
     )

@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType
 from scorer.alerts import Transition
 from scorer.counterfactual import Counterfactual
 from scorer.reasons import Contribution, Reason
+from scorer.severity import Grade
 from stream.encodings.ocsf_objects import Object
 
 
@@ -139,12 +140,14 @@ class SessionData(Object, frozen=True, kw_only=True):
             value of a feature that the message tells of would.
         contributions: features that raised the score most, first the strongest.
         transitions: rarest transitions of the session, first the rarest.
+        grade: how its severity came about.
     """
 
     reasons: tuple[Reason, ...]
     counterfactual: Counterfactual | None
     contributions: tuple[Contribution, ...]
     transitions: tuple[Transition, ...]
+    grade: Grade
 
 
 class Evidence(Object, frozen=True, kw_only=True):

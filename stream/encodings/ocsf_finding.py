@@ -15,7 +15,7 @@ class Unmapped(Object, frozen=True, kw_only=True):
     """What OCSF has no attribute for.
 
     Attributes:
-        kind: early while the session was open, closing at its end.
+        kind: early while the session was open, raised when its severity rose after that, closing at its end.
         identity: what the client's name is: consumer, subject, user, credential, session, address_agent or address;
             absent when not known.
         occasion: what the score was taken at: the session grew, paused (quiet) or ended (closed).
@@ -26,6 +26,8 @@ class Unmapped(Object, frozen=True, kw_only=True):
         threshold: score from which this kind alerts.
         call_time: event time of the session's latest call.
         record_time: Kafka timestamp of that call's record.
+        held_back: anomalous verdicts that the alert budget has held back since the alert before; absent without one.
+        budget_spent_until: the alert budget is spent until then; absent when there is some left.
     """
 
     kind: AlertKind
@@ -37,6 +39,8 @@ class Unmapped(Object, frozen=True, kw_only=True):
     threshold: float
     call_time: int
     record_time: int
+    held_back: int | UnsetType = UNSET
+    budget_spent_until: int | UnsetType = UNSET
 
 
 class DetectionFinding(Object, frozen=True, kw_only=True):
@@ -56,15 +60,16 @@ class DetectionFinding(Object, frozen=True, kw_only=True):
         end_time: its latest call.
         duration: from the one to the other, milliseconds.
         count: calls so far.
-        severity_id: by the score and `alerts.severity`.
+        severity_id: by the score, the endpoints called and how calls were answered (`alerts.severity`).
         severity: caption of the id.
         confidence_id: 1 when the session had reached a limit, so that its graph is incomplete, or a rule alerted
             while the tables learn; otherwise 3.
         confidence: caption of the id.
         confidence_score: the score in percent.
-        risk_level_id: the severity on the scale of risks. What the endpoints are worth, gatewatch does not know.
+        risk_level_id: the severity on the scale of risks.
         risk_level: caption of the id.
         risk_score: the score in percent.
+        risk_details: why the severity is not that of the score; absent when it is.
         status_id: 1 in the first alert of a session, 3 in one that a rule suppresses. Another one that follows says
             nothing: somebody may be at work on it.
         status: caption of the id.
@@ -101,6 +106,7 @@ class DetectionFinding(Object, frozen=True, kw_only=True):
     risk_level_id: Literal[1, 2, 3, 4]
     risk_level: Literal["Low", "Medium", "High", "Critical"]
     risk_score: int
+    risk_details: str | UnsetType = UNSET
     status_id: Literal[1, 3] | UnsetType = UNSET
     status: Literal["New", "Suppressed"] | UnsetType = UNSET
     status_detail: str | UnsetType = UNSET

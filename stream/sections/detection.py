@@ -1,9 +1,9 @@
 """Settings of sessions, degree tables, routes, model and alerts."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from stream.sections.fields import Section, setting
 
@@ -119,7 +119,7 @@ class RoutesSettings(Section):
 
 
 FROM_TOPIC = "topic:"
-"""As ``model.bundle``: the models are on the topic ``topics.models``."""
+"""As ``model.bundle``: the models are on the topic ``topics.models``; likewise ``alerts.suppressions``."""
 
 
 class ModelSettings(Section):
@@ -219,14 +219,30 @@ class DriftSettings(Section):
         return self
 
 
+Steps = Annotated[int, Field(ge=-3, le=3)]
+
+
 class SeveritySettings(Section):
-    """Scores from which an alert is more than low."""
+    """Severity of an alert: by its score, moved by steps by what was called and how that was answered."""
 
     medium: float = setting(
         0.7, "score, 0 to 1", "Alerts from this score are medium; below it they are low.", ge=0, le=1
     )
     high: float = setting(0.85, "score, 0 to 1", "Alerts from this score are high.", ge=0, le=1)
     critical: float = setting(0.95, "score, 0 to 1", "Alerts from this score are critical.", ge=0, le=1)
+    endpoints: dict[str, Literal["high", "low"]] = setting(
+        {},
+        "table of globs",
+        'What endpoints are worth, such as "DELETE *" = "high" and "GET /health" = "low"; of several globs that fit '
+        "one the first counts. Nobody but you knows.",
+    )
+    sensitive_steps: Steps = setting(1, "steps", "Added when the session called an endpoint that is worth high.")
+    harmless_steps: Steps = setting(-1, "steps", "Added when all that it called is worth low.")
+    failed_steps: Steps = setting(-1, "steps", "Added when its calls were mostly answered 4xx: it got nothing.")
+    succeeded_steps: Steps = setting(
+        0, "steps", "Added when its calls mostly succeeded. 0 because those of nearly all sessions do."
+    )
+    mostly: float = setting(0.8, "share of its calls", "How many are mostly.", ge=0.5, le=1)
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:
@@ -262,8 +278,21 @@ class AlertsSettings(Section):
         None,
         "file",
         "TOML file of rules that account for alerts beforehand: these are published with the status Suppressed. Read "
-        "again whenever it changes; gatewatch suppress writes it.",
+        "again whenever it changes; gatewatch suppress writes it. topic: has workers follow the topic of suppressions.",
     )
-    severity: SeveritySettings = setting(
-        SeveritySettings(), "scores", "Scores from which an alert is medium, high or critical."
+    budget_per_hour: int | None = setting(
+        None,
+        "alerts an hour and partition, event time",
+        "Above it anomalous verdicts raise no alert; they are counted, and the next alert says how many there were. "
+        "Unset: no limit.",
+        ge=1,
     )
+    budget_exempt: Literal["medium", "high", "critical", "none"] = setting(
+        "critical", "severity", "Alerts of this severity and above are raised whatever the budget; none: none is."
+    )
+    severity: SeveritySettings = setting(SeveritySettings(), "table", "Severity of an alert.")
+
+    @property
+    def from_topic(self) -> bool:
+        """True when workers follow the topic of suppression rules."""
+        return str(self.suppressions) == FROM_TOPIC

@@ -122,7 +122,17 @@ class InputSettings(Section):
     )
 
 
-OWN_TOPICS = ("api_calls", "features", "anomalies", "dead_letters", "state", "degrees", "models", "labels")
+OWN_TOPICS = (
+    "api_calls",
+    "features",
+    "anomalies",
+    "dead_letters",
+    "state",
+    "degrees",
+    "models",
+    "labels",
+    "suppressions",
+)
 
 
 class TopicsSettings(Section):
@@ -169,6 +179,13 @@ class TopicsSettings(Section):
         "labels",
         "topic",
         "What people found sessions to be, the latest of each; compacted. Written by them, read by gatewatch train.",
+        pattern=TOPIC_NAME,
+    )
+    suppressions: str = setting(
+        "suppressions",
+        "topic",
+        'Suppression rules by name; compacted. Needed with alerts.suppressions = "topic:" only; gatewatch suppress '
+        "writes it.",
         pattern=TOPIC_NAME,
     )
     partitions: int = setting(

@@ -72,11 +72,13 @@ def compare(expected: Iterable[Item], published: Iterable[Item]) -> Comparison:
 
 
 def repeated_alerts(alerts: Iterable[Item]) -> Comparison:
-    """Return which sessions have more than one early or more than one closing alert, whatever the uids."""
+    """Return which sessions have more than one early, closing, or raised alert of a severity, whatever the uids."""
     result = Comparison()
     by_session: defaultdict[tuple[str, str], list[Item]] = defaultdict(list)
     for alert in alerts:
-        by_session[alert.content["session_id"], alert.content["kind"]].append(alert)
+        kind = alert.content["kind"]
+        told = f"{kind} {alert.content['severity']}" if kind == "raised" else kind
+        by_session[alert.content["session_id"], told].append(alert)
     for (session, kind), own in by_session.items():
         if len(own) > 1:
             result.note(result.duplicated, own[0], len(own) - 1, f"session {session} has {len(own)} {kind} alerts")
