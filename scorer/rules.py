@@ -22,11 +22,12 @@ _MINUTE_MS = 60_000
 class RulePolicy(msgspec.Struct, frozen=True):
     """Limits of the rules. Meaning and defaults: settings ``rules``."""
 
-    unexpected: float = 5.0
+    unexpected: float = 16.0
+    unexpected_edges: int = 2_000
     calls_per_minute: float = 600.0
-    refused: float = 20.0
+    refused: float = 10.0
     not_found: float = 20.0
-    objects: float = 100.0
+    objects: float = 500.0
 
 
 class _Rule(NamedTuple):
@@ -111,6 +112,8 @@ def _ratios(vector: FeatureVector, policy: RulePolicy) -> dict[str, float]:
     """Return each count by its limit; 0 where it is not known."""
     values = vector.named()
     counts = {name: rule.counted(vector, values) for name, rule in RULES.items()}
+    if vector.total_edges < policy.unexpected_edges:
+        counts["unexpected"] = math.nan
     return {name: 0.0 if math.isnan(count) else count / getattr(policy, name) for name, count in counts.items()}
 
 

@@ -23,6 +23,7 @@ def session(calls: int = 40, seconds: float = 600.0, **values: float) -> Feature
         calls=calls,
         start=1_000_000,
         end=1_000_000 + round(seconds * 1000),
+        total_edges=POLICY.unexpected_edges,
     )
 
 
@@ -36,9 +37,9 @@ def test_a_session_that_breaks_no_rule_stays_under_the_threshold() -> None:
     ("broken", "under", "sentence"),
     [
         (
-            session(calls=101, unexpected_share=0.05),
-            session(calls=100, unexpected_share=0.05),
-            "It took 5 steps that hardly anyone takes; the rule's limit is 5.",
+            session(calls=321, unexpected_share=0.05),
+            session(calls=320, unexpected_share=0.05),
+            "It took 16 steps that hardly anyone takes; the rule's limit is 16.",
         ),
         (
             session(calls=6000, seconds=600),
@@ -46,9 +47,9 @@ def test_a_session_that_breaks_no_rule_stays_under_the_threshold() -> None:
             "It made 600 calls a minute; the rule's limit is 600.",
         ),
         (
-            session(calls=80, denied_share=0.25),
-            session(calls=79, denied_share=0.25),
-            "It was refused 20 times (401 or 403); the rule's limit is 20.",
+            session(calls=40, denied_share=0.25),
+            session(calls=39, denied_share=0.25),
+            "It was refused 10 times (401 or 403); the rule's limit is 10.",
         ),
         (
             session(calls=40, not_found_share=0.5),
@@ -56,9 +57,9 @@ def test_a_session_that_breaks_no_rule_stays_under_the_threshold() -> None:
             "It found nothing 20 times (404); the rule's limit is 20.",
         ),
         (
-            session(max_objects=100),
-            session(max_objects=99),
-            "It asked for 100 different objects on one route; the rule's limit is 100.",
+            session(max_objects=500),
+            session(max_objects=499),
+            "It asked for 500 different objects on one route; the rule's limit is 500.",
         ),
     ],
 )
@@ -66,6 +67,12 @@ def test_each_rule_is_broken_at_its_limit(broken: FeatureVector, under: FeatureV
     assert rule_score(broken, POLICY) == pytest.approx(THRESHOLD)
     assert rule_score(under, POLICY) < THRESHOLD
     assert [reason.sentence for reason in explain_rules(broken, POLICY).reasons] == [sentence]
+
+
+def test_no_step_is_unexpected_before_the_tables_hold_some() -> None:
+    lost = session(calls=1000, seconds=6000, unexpected_share=0.9)
+    assert rule_score(lost, POLICY) > THRESHOLD
+    assert rule_score(msgspec.structs.replace(lost, total_edges=POLICY.unexpected_edges - 1), POLICY) < THRESHOLD
 
 
 def test_a_burst_shorter_than_a_minute_is_counted_over_a_minute() -> None:
@@ -104,4 +111,4 @@ def test_the_score_reaches_the_threshold_just_when_a_rule_is_broken(
 
 
 def test_every_limit_has_a_rule() -> None:
-    assert set(RULES) == set(RulePolicy.__struct_fields__)
+    assert {*RULES, "unexpected_edges"} == set(RulePolicy.__struct_fields__)

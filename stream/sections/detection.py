@@ -142,7 +142,8 @@ class ModelSettings(Section):
     minimum_edges: int | None = setting(
         None,
         "edges",
-        "Below this many edges in the degree tables verdicts are learning and never alert. Unset: the bundle's.",
+        "Below this many edges in the degree tables verdicts are learning: rules alert instead of the model "
+        "(rules.enabled). Unset: the bundle's.",
         ge=0,
     )
     threshold_open: float | None = setting(
@@ -167,14 +168,17 @@ class RulesSettings(Section):
         why="Alert by these rules, with low confidence, until the degree tables hold model.minimum_edges edges.",
     )
     unexpected: float = setting(
-        5.0, "steps in a session", "Steps that follow where they came from less than once in a hundred times.", gt=0
+        16.0, "steps in a session", "Steps that follow where they came from less than once in a hundred times.", gt=0
+    )
+    unexpected_edges: int = setting(
+        2_000, "edges", "With fewer in the degree tables no step is unexpected: nearly all are new.", ge=0
     )
     calls_per_minute: float = setting(
         600.0, "calls", "Calls a minute of one client, over its session, a minute at least.", gt=0
     )
-    refused: float = setting(20.0, "calls in a session", "Calls that were answered 401 or 403.", gt=0)
+    refused: float = setting(10.0, "calls in a session", "Calls that were answered 401 or 403.", gt=0)
     not_found: float = setting(20.0, "calls in a session", "Calls that were answered 404.", gt=0)
-    objects: float = setting(100.0, "objects in a session", "Different objects asked for on one route.", gt=0)
+    objects: float = setting(500.0, "objects in a session", "Different objects asked for on one route.", gt=0)
 
 
 class DriftSettings(Section):

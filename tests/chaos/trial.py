@@ -16,8 +16,6 @@ from stream.errors import CommandError
 from stream.kafka_config import PRODUCER_DEFAULTS
 from stream.records import Record
 from stream.settings import Settings, load_settings
-from stream.topic_specs import wanted_topics
-from stream.topics import Topics
 from tests.chaos import published
 from tests.chaos.comparing import Comparison, compare, repeated_alerts
 from tests.chaos.faults import Chaos
@@ -128,7 +126,7 @@ class _Trial:
     def run(self, calls: int) -> None:
         """Write the input, let the faults happen, wait for the end, compare."""
         gatewatch, start = self._gatewatch, now_ms() - _BEGINS_BEFORE_MS
-        settings = self._make_topics()
+        settings = gatewatch.create_topics()
         if self._schedule.frozen:
             records = make_traffic(self._schedule.seed, start, calls)
             settings = self._freeze_degrees(settings, records)
@@ -174,11 +172,6 @@ class _Trial:
             replays = re.findall(r"partition restored.*\breplayed=(\d+)", log.read_text(errors="replace"))
             outcome.restored += len(replays)
             outcome.replayed += sum(map(int, replays))
-
-    def _make_topics(self) -> Settings:
-        settings = load_settings(None, self._gatewatch.settings)
-        Topics(settings).create(wanted_topics(settings))
-        return settings
 
     def _freeze_degrees(self, settings: Settings, records: list[LogRecord]) -> Settings:
         file = self._folder / "degrees.json"
