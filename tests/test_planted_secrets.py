@@ -42,7 +42,7 @@ SENT = {
 }
 BODY = json.dumps({"password": f"{PLANT}body"})
 ORDER = "session,consumer,subject,user,credential,address_agent,address"
-KEYS = {"privacy.current": "k2", "privacy.hmac_keys": f"k1={'1' * 32},k2={'2' * 32}"}
+KEYS: dict[str, Any] = {"privacy.current": "k2", "privacy.hmac_keys": f"k1={'1' * 32},k2={'2' * 32}"}
 
 
 def planted() -> dict[str, list[bytes]]:

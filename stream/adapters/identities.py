@@ -20,6 +20,8 @@ DEFAULT_ORDER: Final = (Identity.CONSUMER, Identity.SUBJECT, Identity.USER, Iden
 """What the gateway has checked, then the address. What a client can choose, session and agent, is only for those who
 ask for it."""
 SESSION_MARK: Final = "session:"
+_SESSION, _ADDRESS_AGENT, _ADDRESS = Identity.SESSION, Identity.ADDRESS_AGENT, Identity.ADDRESS
+"""Bound once: a member of an enumeration is looked up slowly, and this is done for every call."""
 _LONGEST_HASHED: Final = 512  # characters: a cache of thousands must stay small
 _SESSION_BYTES: Final = 8
 _AGENT_BYTES: Final = 4
@@ -61,15 +63,15 @@ class IdentityChain(msgspec.Struct, frozen=True):
                 name = names[at]
                 if not name or name == "-" or name.isspace():
                     continue
-                if kind is Identity.ADDRESS_AGENT:
+                if kind is _ADDRESS_AGENT:
                     return with_agent(checked_client(address or "", field), name), kind
                 if status == UNAUTHORIZED:
                     continue
-                if kind is Identity.SESSION:
+                if kind is _SESSION:
                     return session_name(name), kind
                 if len(name) <= LONGEST_CLIENT:
                     return name, kind
-            return checked_client(address or "", field), Identity.ADDRESS
+            return checked_client(address or "", field), _ADDRESS
 
         return client_of
 
