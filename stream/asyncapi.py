@@ -38,7 +38,7 @@ _LETTER_HEADERS: Final[Mapping[str, str]] = {
     "gatewatch.offset": "Offset of the record, in digits.",
     "gatewatch.timestamp": "Kafka timestamp of the record, epoch milliseconds in digits; -1 when it had none.",
     "gatewatch.index": "Position of the element when the record held an array; absent otherwise.",
-    "gatewatch.truncated-from": "Size of the original in bytes when it is cut; absent otherwise.",
+    "gatewatch.truncated-from": "Size of the original in bytes when it is cut, or not kept at all; absent otherwise.",
 }
 _MODEL_HEADERS: Final[Mapping[str, str]] = {
     "uid": "Uid of the bundle.",

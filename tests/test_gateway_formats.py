@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from featurizer.calls import ApiCall
 from featurizer.identity import Identity
 from featurizer.routes import RouteTemplates
-from stream.adapters import decoder
+from stream.adapters import IdentityChain, decoder
 from stream.adapters.fields import LONGEST_PATH
 from stream.adapters.values import duration_of, forwarded_address, host_of, status_number, whole_milliseconds
 from stream.dead_letters import Rejected
 from tests import fuzz_adapters
+from tests.identity_records import ALL
 
 FORMATS = ("kong", "apisix", "traefik", "envoy")
 DECODERS = {name: decoder(name, RouteTemplates()) for name in (*FORMATS, "auto")}
+WITH_ALL_NAMES = {name: decoder(name, RouteTemplates(), IdentityChain(ALL, 2)) for name in FORMATS}
 START = 1_700_000_000_123
 START_TEXT = "2023-11-14T22:13:20.123Z"
 PEER = "192.0.2.7"
@@ -80,6 +82,8 @@ def test_nothing_that_a_client_can_choose_makes_a_reject(
         assert (len(decoded.calls), decoded.rejects) == (1, [])
         fuzz_adapters.check(record, decoded)
         assert DECODERS["auto"](record) == decoded
+        chained = WITH_ALL_NAMES[name](record)
+        assert (len(chained.calls), chained.rejects) == (1, [])
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -112,7 +112,7 @@ def corpus() -> Mapping[str, list[bytes | None]]:
 
 def settings_of(**changes: Any) -> Settings:
     """Return settings with a topic for each format, read as keyed by client, and one for each that is not."""
-    inputs: list[dict[str, object]] = [{"topic": name, "format": name} for name in FORMATS]
+    inputs: list[dict[str, Any]] = [{"topic": name, "format": name} for name in FORMATS]
     inputs += [{"topic": f"keyed-{name}", "format": name, "keyed": True} for name in FORMATS]
     lively = {"sessions.first_vector_calls": 2, "alerts.cooldown_s": 0, "identity.order": ORDER}
     return load_settings(overrides={"inputs": inputs, **lively, **changes})
