@@ -52,7 +52,9 @@ def documents(  # noqa: PLR0913 -- what a card is about
         "precision_recall.png": plots.precision_recall(runs),
         "calibration.png": plots.reliability(runs),
         "threshold_sweep.png": plots.threshold_sweep(runs, manifest.thresholds),
-        "feature_distributions.png": feature_plots.feature_distributions(features, labels, schema),
+        "feature_distributions.png": feature_plots.feature_distributions(
+            features, labels, schema, feature_plots.most_important(shap)
+        ),
         "shap_summary.png": feature_plots.shap_summary(some, shap, schema),
     }
     sections = [
@@ -73,9 +75,11 @@ def documents(  # noqa: PLR0913 -- what a card is about
 _SWEEP = (
     "Complete sessions of the whole input, scored out of fold (no fold's model saw any session of their client).\n\n"
 )
-_PLOTS = (
-    "Complete sessions of the whole input, scored out of fold; feature values and SHAP values of the final model.\n\n"
-)
+_PLOTS = f"""
+Complete sessions of the whole input, scored out of fold; feature values and SHAP values of the final model, of the
+{feature_plots.MOST_SHOWN} features that move its scores most.
+
+"""
 
 _WOVEN_LIMITS = """
 - **All figures of detection are on woven attacks**, made by gatewatch of these very calls. They say how well the model
