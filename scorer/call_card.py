@@ -196,9 +196,10 @@ For these numbers a model was trained on {report.train_sessions:,} sessions and 
 Its thresholds ({chosen.open:.3f} open, {chosen.closed:.3f} closed) were chosen on the training sessions. The model
 of this bundle is then trained on all sessions in the same way. Intervals are 95 %.
 
-{table(["attack", "sessions", "found", "found early", "calls to detect", "seconds to detect"], rows)}
+{table(["attack", "sessions", "found", "found early", "before half", "calls to detect", "seconds to detect"], rows)}
 
-Calls and seconds: median from the first hostile call to the vector that raised the first alert, over the
+Found early: while the session went on; before half: before half of its calls, counted from the first hostile
+one, were made. Calls and seconds: median from the first hostile call to the vector that raised the first alert, over the
 attacks found.
 
 - False alerts: {_rate(report.false_alerts)} in 1,000 benign sessions; early ones {_rate(report.false_early)}.
@@ -215,6 +216,7 @@ def _row(detection: Detection) -> Sequence[str]:
         f"{detection.found.of:,}",
         _percent(detection.found),
         _percent(detection.early),
+        _percent(detection.before_half),
         "none" if detection.calls is None else f"{detection.calls:.0f}",
         "none" if detection.seconds is None else f"{detection.seconds:.1f}",
     ]
