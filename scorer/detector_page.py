@@ -93,7 +93,15 @@ def _figures(report: DetectorReport) -> str:
 
 
 def _kinds(report: DetectorReport) -> str:
-    header = ["attack", "sessions", "found", "found while it went on", "before half of its calls", "calls to the alert", "time to the alert"]
+    header = [
+        "attack",
+        "sessions",
+        "found",
+        "found while it went on",
+        "before half of its calls",
+        "calls to the alert",
+        "time to the alert",
+    ]
     rows = [_kind(kind) for kind in (*report.detected.kinds, report.detected.overall)]
     early = report.detected.premature
     return table(header, rows, {len(rows) - 1}) + note(
