@@ -3,19 +3,22 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from featurizer.features import FeatureSchema
 from scorer import feature_plots, plots
+from scorer.bootstrap import share_by_client
 from scorer.call_evaluation import CallReport
 from scorer.call_recipe import COPIES, VARIATION, Weaving, examples_of, ready
 from scorer.examples import Scores
 from scorer.explanation import contributions
 from scorer.feedback import Feedback
-from scorer.judged import Detection, Share
+from scorer.judged import Detection, Judged, Share
 from scorer.labelling import LabelledVectors
 from scorer.manifest import Manifest
 from scorer.model_card import CAPTIONS, CARD, card, chosen, estimator, facts, sweep_table, table
 from scorer.model_card import plots as embedded
-from scorer.thresholds import sweep
+from scorer.thresholds import highest, sweep
 from scorer.training import Trained
 
 
@@ -52,7 +55,9 @@ def documents(  # noqa: PLR0913 -- what a card is about
         "precision_recall.png": plots.precision_recall(runs),
         "calibration.png": plots.reliability(runs),
         "threshold_sweep.png": plots.threshold_sweep(runs, manifest.thresholds),
-        "feature_distributions.png": feature_plots.feature_distributions(features, labels, schema),
+        "feature_distributions.png": feature_plots.feature_distributions(
+            features, labels, schema, feature_plots.most_important(shap)
+        ),
         "shap_summary.png": feature_plots.shap_summary(some, shap, schema),
     }
     sections = [
@@ -60,7 +65,8 @@ def documents(  # noqa: PLR0913 -- what a card is about
         ("Data", _data(vectors, manifest)),
         *([("Woven attacks", _weaving(weaving))] if weaving else []),
         *([("Feedback", _feedback(feedback))] if feedback else []),
-        ("Training", _training(vectors, manifest, woven=weaving is not None)),
+        ("Training", _training(vectors, manifest)),
+        ("Thresholds", _thresholds(vectors, manifest, scores)),
         ("How good it is on clients it has not seen", _quality(report)),
         ("Threshold sweep", _SWEEP + sweep_table(sweep(*runs[0])[1:-1])),
         ("Plots", _PLOTS + embedded(CAPTIONS)),
@@ -73,9 +79,11 @@ def documents(  # noqa: PLR0913 -- what a card is about
 _SWEEP = (
     "Complete sessions of the whole input, scored out of fold (no fold's model saw any session of their client).\n\n"
 )
-_PLOTS = (
-    "Complete sessions of the whole input, scored out of fold; feature values and SHAP values of the final model.\n\n"
-)
+_PLOTS = f"""
+Complete sessions of the whole input, scored out of fold; feature values and SHAP values of the final model, of the
+{feature_plots.MOST_SHOWN} features that move its scores most.
+
+"""
 
 _WOVEN_LIMITS = """
 - **All figures of detection are on woven attacks**, made by gatewatch of these very calls. They say how well the model
@@ -128,10 +136,12 @@ def _weaving(weaving: Weaving) -> str:
     left_out = "".join(f"\n- left out: `{kind}`, since {reason}" for kind, reason in sorted(weaving.left_out.items()))
     return f"""
 Nobody labelled these calls. {weaving.attacks:,} attacks were woven into them, by the roles that endpoints play in the
-calls and with the clients' own pauses; the degree tables hold each only while it is measured. Before that the
+calls and with the clients' own pauses; the degree tables hold each only while it is measured. For training, the
 {weaving.trimmed:,} sessions were left out that were both isolated from the others (isolation forest) and taken for
 attacks by a first model, on the assumption that at most {100 * weaving.contamination:g} % of the calls' sessions are
-hidden attacks. Their number is no finding: benign sessions are among them, and some hidden attacks are not.
+hidden attacks. Their number is no finding: benign sessions are among them, and some hidden attacks are not. So they
+count as benign in every figure of false alerts; only thresholds are chosen without those of them that score
+{1 - weaving.contamination:g} or more, which makes them likelier attacks than not.
 {left_out}
 """
 
@@ -156,8 +166,8 @@ a session in. {feedback.without_session:,} labels are of sessions of which there
 """
 
 
-def _training(vectors: LabelledVectors, manifest: Manifest, *, woven: bool) -> str:
-    usable = ready(vectors)
+def _training(vectors: LabelledVectors, manifest: Manifest) -> str:
+    usable = ready(vectors) & (vectors.weight[vectors.session] > 0)
     opened = int((usable & ~vectors.closed).sum())
     return f"""
 {estimator(manifest)} (parameters below), on {int(usable.sum()):,} vectors: sessions at
@@ -169,18 +179,32 @@ classes weigh the same. A vector taken before the first hostile call is benign.
 {COPIES} copies of every training row have features of the traffic that are somewhat greater or smaller (about
 {VARIATION:.0%} each): the mix of traffic shifts from day to day, and a model must not recognise an endpoint by its
 exact share.
-
-Thresholds come from scores out of fold (5 folds, a client's sessions kept together):
-{_WOVEN_THRESHOLDS if woven else _THRESHOLDS}
-in at most {manifest.parameters["false_alert_budget"]:g} of 1,000 benign sessions. With fewer benign sessions than the
-budget needs, none may alert.
 """
 
 
-_THRESHOLDS = """- closed sessions: the threshold of greatest F1;
-- open sessions, each judged by its greatest score while it went on: the lowest threshold that raises an early alert"""
-_WOVEN_THRESHOLDS = """- the pair of thresholds, for open and for closed sessions, that finds the most woven
-  attacks and raises an alert, early or at the end,"""
+def _thresholds(vectors: LabelledVectors, manifest: Manifest, scores: Scores) -> str:
+    budget, limits = manifest.parameters["false_alert_budget"], manifest.thresholds
+    rows = np.flatnonzero(ready(vectors))
+    alerting = scores >= np.where(vectors.closed[rows], limits["closed"], limits["open"])
+    judged = Judged(vectors, rows, alerting)
+    benign = judged.there & ~vectors.attacked
+    share = judged.share(judged.any_alert, ~vectors.attacked)
+    clients = share_by_client(judged.any_alert[benign], vectors.client[benign], manifest.seed)
+    least = 1000 * highest(0, share.of)
+    few = (
+        f"{share.of:,} benign sessions are too few to be sure of {budget:g} in 1,000: with no alert among them the\n"
+        f"share may still be {least:.1f}. Thresholds are above all of their scores, or nearly so; give more calls."
+    )
+    return f"""
+{limits["open"]:.4f} for sessions that go on, {limits["closed"]:.4f} for those that have ended. They come from scores
+out of fold (5 folds, a client's sessions kept together). Of all pairs that alert on so few benign sessions, early or at
+their end, that the upper end of the interval keeps within {budget:g} in 1,000, this one finds the most attacks; those
+found before half of their calls were made count twice.
+
+Benign sessions that alert, out of fold: {_rate(share)} in 1,000, with clients drawn (bootstrap)
+{1000 * clients.low:.1f} to {1000 * clients.high:.1f}.
+{few if least > budget else ""}
+"""
 
 
 def _quality(report: CallReport) -> str:
@@ -192,10 +216,11 @@ For these numbers a model was trained on {report.train_sessions:,} sessions and 
 Its thresholds ({chosen.open:.3f} open, {chosen.closed:.3f} closed) were chosen on the training sessions. The model
 of this bundle is then trained on all sessions in the same way. Intervals are 95 %.
 
-{table(["attack", "sessions", "found", "found early", "calls to detect", "seconds to detect"], rows)}
+{table(["attack", "sessions", "found", "found early", "before half", "calls to detect", "seconds to detect"], rows)}
 
-Calls and seconds: median from the first hostile call to the vector that raised the first alert, over the
-attacks found.
+Found early: while the session went on; before half: before half of its calls, counted from the first hostile
+one, were made. Calls and seconds: median from the first hostile call to the vector that raised the first alert,
+over the attacks found.
 
 - False alerts: {_rate(report.false_alerts)} in 1,000 benign sessions; early ones {_rate(report.false_early)}.
 - Attacked sessions with an alert before the first hostile call: {report.premature.hits} of {report.premature.of}.
@@ -211,6 +236,7 @@ def _row(detection: Detection) -> Sequence[str]:
         f"{detection.found.of:,}",
         _percent(detection.found),
         _percent(detection.early),
+        _percent(detection.before_half),
         "none" if detection.calls is None else f"{detection.calls:.0f}",
         "none" if detection.seconds is None else f"{detection.seconds:.1f}",
     ]

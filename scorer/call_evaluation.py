@@ -55,6 +55,7 @@ class CallReport:
             **own,
             f"{attacks}_found": self.overall.found.value,
             f"{attacks}_found_early": self.overall.early.value,
+            f"{attacks}_found_before_half": self.overall.before_half.value,
             "false_alerts_per_1000_benign": 1000 * self.false_alerts.value,
             "false_early_alerts_per_1000_benign": 1000 * self.false_early.value,
         }

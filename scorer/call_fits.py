@@ -7,11 +7,11 @@ import numpy as np
 
 from featurizer.features import FeatureSchema
 from scorer.call_recipe import examples_of, preparation, ready
-from scorer.examples import Labels, Scores, greatest
+from scorer.examples import Labels, greatest
 from scorer.holdout import Holdout
 from scorer.labelling import LabelledVectors
 from scorer.search import search
-from scorer.thresholds import Thresholds, best_f1, most_found, within_budget
+from scorer.thresholds import Greatest, Thresholds, allowed_alerts, most_found
 from scorer.training import AnyRecipe, Fitted, fit_and_score
 
 
@@ -73,53 +73,46 @@ class CallThresholds(msgspec.Struct, frozen=True):
     final: Thresholds
 
 
-def call_thresholds(vectors: LabelledVectors, fits: CallFits, budget: float, *, woven: bool) -> CallThresholds:
+def call_thresholds(
+    vectors: LabelledVectors, fits: CallFits, budget: float, contamination: float = 0.0
+) -> CallThresholds:
     """Return the thresholds of both models; as ``chosen_thresholds``."""
-    own = (chosen_thresholds(vectors, fitted, budget, woven=woven) for fitted in (fits.measured, fits.final))
+    own = (chosen_thresholds(vectors, fitted, budget, contamination) for fitted in (fits.measured, fits.final))
     return CallThresholds(*own)
 
 
-def thresholds_of(vectors: LabelledVectors, rows: Labels, scores: Scores, budget: float) -> Thresholds:
-    """Return the thresholds by scores out of fold.
+def chosen_thresholds(
+    vectors: LabelledVectors, fitted: FittedRows, budget: float, contamination: float = 0.0
+) -> Thresholds:
+    """Return the pair of thresholds, by scores out of fold, that finds the most attacks within a budget.
 
-    ``closed``: greatest F1 over complete sessions. ``open``: the lowest that raises an early alert in at most
-    ``budget`` of 1,000 benign sessions, each judged by the greatest score of its open vectors.
-
-    Args:
-        vectors: all vectors.
-        rows: which of them were scored, shape (n,).
-        scores: their scores, in order.
-        budget: false alerts in 1,000 benign sessions.
-    """
-    closed, session = vectors.closed[rows], vectors.session[rows]
-    early = greatest(scores[~closed], session[~closed], len(vectors.attacks))
-    benign = np.setdiff1d(session, np.flatnonzero(vectors.attacked))
-    return Thresholds(
-        open=min(within_budget(early[benign], budget), 1.0),
-        closed=best_f1(vectors.anomalous[rows][closed], scores[closed]),
-    )
-
-
-def chosen_thresholds(vectors: LabelledVectors, fitted: FittedRows, budget: float, *, woven: bool) -> Thresholds:
-    """Return the thresholds by scores out of fold: as ``thresholds_of`` says, or for woven attacks by the budget alone.
-
-    F1 depends on how many attacks there are among the sessions. With woven ones that number was made up, so both
-    thresholds are chosen by false alerts, which are those of benign sessions and were not.
+    The budget counts benign sessions that raise any alert, at whichever of their vectors. So does a session that was
+    left out of training as a suspect: it was left out because it looks like an attack, so the sessions of tomorrow that
+    alert are of its kind. Only one that is likelier a hidden attack than not, given how many there may be, does not.
 
     Args:
         vectors: all vectors.
         fitted: the model that they are for.
         budget: false alerts in 1,000 benign sessions.
-        woven: the attacks were woven in.
+        contamination: share of the sessions that may be hidden attacks, 0 to 1; those of weight 0 are suspects.
     """
-    rows, scores = fitted.rows, fitted.scores
-    if not woven:
-        return thresholds_of(vectors, rows, scores, budget)
-    closed, session = vectors.closed[rows], vectors.session[rows]
-    telling = vectors.anomalous[rows] | ~vectors.attacked[session]
-    moments = (telling & ~closed, telling & closed)
-    early, late = (greatest(scores[own], session[own], len(vectors.attacks)) for own in moments)
-    present = np.unique(session)
+    scores = greatest_scores(vectors, fitted)
+    present = np.unique(vectors.session[fitted.rows])
     attacked = present[vectors.attacked[present]]
     benign = np.setdiff1d(present, attacked)
-    return most_found((early[benign], late[benign]), (early[attacked], late[attacked]), budget)
+    top = np.maximum(scores.early, scores.late)[benign]
+    benign = benign[(vectors.weight[benign] > 0) | (top < 1 - contamination)]
+    return most_found(scores.of(benign), scores.of(attacked), allowed_alerts(len(benign), budget))
+
+
+def greatest_scores(vectors: LabelledVectors, fitted: FittedRows) -> Greatest:
+    """Return each session's greatest scores out of fold; of an attack, over vectors with hostile calls."""
+    rows, scores = fitted.rows, fitted.scores
+    closed, session, calls = vectors.closed[rows], vectors.session[rows], vectors.calls[rows]
+    count = len(vectors.attacks)
+    total = np.zeros(count, dtype=calls.dtype)
+    np.maximum.at(total, session, calls)
+    telling = vectors.anomalous[rows] | ~vectors.attacked[session]
+    early = telling & ~closed
+    moments = (early, telling & closed, early & (2 * calls < total[session]))
+    return Greatest(*(greatest(scores[own], session[own], count) for own in moments))

@@ -18,7 +18,7 @@ from scorer.thresholds import Thresholds
 from scorer.training import INNER_FOLDS, AnyRecipe, Prepare, Recipe, Trained, assemble, smallest_table
 
 FALSE_ALERT_BUDGET = 1.0
-"""Early alerts in 1,000 benign sessions that the threshold for open sessions may raise, unless told otherwise."""
+"""Benign sessions in 1,000 that may raise an alert, unless told otherwise."""
 FEWEST_ATTACKS = 10
 """Attacked sessions, and benign ones, below which nothing can be learnt and measured."""
 
@@ -38,7 +38,7 @@ class Weaving(msgspec.Struct, frozen=True, kw_only=True):
         attacks: attacks woven in.
         left_out: kinds of attack that the API offers no endpoints for, with what it lacks.
         contamination: share of the sessions that was assumed to be hidden attacks.
-        trimmed: sessions taken out for it before the attacks were woven.
+        trimmed: sessions left out of training for it.
     """
 
     attacks: int
@@ -79,12 +79,11 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: what the model is called.
         seed: seed of every random choice.
-        false_alert_budget: early alerts in 1,000 benign sessions that the threshold for open sessions may raise.
+        false_alert_budget: benign sessions in 1,000 that may raise an alert, early or at their end.
         recipe: parameters of the trees.
         candidates: recipes to choose from, that one among them; 1 is no search.
         session_limits: settings that the sessions were cut by, by name; recorded, since service should have the same.
-        weaving: how the labelled attacks came about, when they were woven in; the budget then bounds false alerts of
-            any kind, early or at a session's end.
+        weaving: how the labelled attacks came about, when they were woven in.
         feedback: which sessions these are, when people labelled some of those that workers judged.
     """
 

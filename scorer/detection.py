@@ -74,6 +74,7 @@ class KindFound(msgspec.Struct, frozen=True):
         attack: kind of attack.
         found: attacked sessions that raised an alert once hostile calls were among theirs.
         early: those that raised it while the session went on.
+        before_half: those that raised it before half of their calls, counted from the first hostile one, were made.
         calls: of the attacks found, quantiles (10, 25, 50, 75, 90 %) of the calls from the first hostile one, that
             one included, to the alert; empty when none was found.
         seconds: likewise of the seconds from the first hostile call until the alert was raised, by the log's clock.
@@ -82,6 +83,7 @@ class KindFound(msgspec.Struct, frozen=True):
     attack: str
     found: Proportion
     early: Proportion
+    before_half: Proportion
     calls: list[float]
     seconds: list[float]
 
@@ -167,6 +169,7 @@ class Alerting:
             attack=attack,
             found=Proportion.of_share(found.found),
             early=Proportion.of_share(found.early),
+            before_half=Proportion.of_share(found.before_half),
             calls=np.quantile(calls, QUANTILES).tolist() if len(calls) else [],
             seconds=np.quantile(seconds, QUANTILES).tolist() if len(seconds) else [],
         )

@@ -93,7 +93,15 @@ def _figures(report: DetectorReport) -> str:
 
 
 def _kinds(report: DetectorReport) -> str:
-    header = ["attack", "sessions", "found", "found while it went on", "calls to the alert", "time to the alert"]
+    header = [
+        "attack",
+        "sessions",
+        "found",
+        "found while it went on",
+        "before half of its calls",
+        "calls to the alert",
+        "time to the alert",
+    ]
     rows = [_kind(kind) for kind in (*report.detected.kinds, report.detected.overall)]
     early = report.detected.premature
     return table(header, rows, {len(rows) - 1}) + note(
@@ -107,7 +115,8 @@ def _kind(kind: KindFound) -> list[str]:
     calls = f"{kind.calls[2]:.0f} ({kind.calls[1]:.0f} to {kind.calls[3]:.0f})" if kind.calls else ""
     times = [_seconds(value) for value in kind.seconds]
     seconds = f"{times[2]} ({times[1]} to {times[3]})" if times else ""
-    return [kind.attack, f"{kind.found.of:,}", _percent(kind.found), _percent(kind.early), calls, seconds]
+    shares = [_percent(share) for share in (kind.found, kind.early, kind.before_half)]
+    return [kind.attack, f"{kind.found.of:,}", *shares, calls, seconds]
 
 
 def _ranking(report: DetectorReport) -> str:

@@ -11,6 +11,9 @@ from featurizer.features import FeatureSchema, Matrix
 from scorer.examples import Indices, Labels
 from scorer.plots import ANOMALOUS, BENIGN, DPI, NEUTRAL, plain, png
 
+MOST_SHOWN = 23
+"""Features in a picture: with more of them it is neither read nor small. 23 and a legend fill six lines of panels."""
+
 _COLUMNS = 4
 _BINS = 25
 _SWARM_ROWS = 200
@@ -21,12 +24,30 @@ _LANE = 0.38
 """Half the height of a feature's lane in the SHAP plot."""
 
 
-def feature_distributions(features: Matrix, anomalous: Labels, schema: FeatureSchema) -> bytes:
-    """Return a histogram of every feature by class; axes logarithmic where it helps."""
-    lines = math.ceil((len(schema.features) + 1) / _COLUMNS)
+def most_important(contributions: Matrix) -> Indices:
+    """Return the numbers of the MOST_SHOWN features that move scores most, in the order of the schema.
+
+    Args:
+        contributions: SHAP values in log-odds, shape (n, f).
+    """
+    importance = np.abs(contributions).mean(axis=0)
+    return np.sort(np.argsort(-importance, kind="stable")[:MOST_SHOWN])
+
+
+def feature_distributions(features: Matrix, anomalous: Labels, schema: FeatureSchema, shown: Indices) -> bytes:
+    """Return histograms of features by class; axes logarithmic where it helps.
+
+    Args:
+        features: shape (n, f).
+        anomalous: class of each row, shape (n,).
+        schema: names of the features.
+        shown: numbers of those to show.
+    """
+    lines = math.ceil((len(shown) + 1) / _COLUMNS)
     figure = Figure(figsize=(10, 2.1 * lines + 0.4), dpi=DPI, layout="constrained")
     panels = figure.subplots(lines, _COLUMNS).reshape(-1)
-    for panel, feature, column in zip(panels, schema.features, features.T, strict=False):
+    for panel, number in zip(panels, shown.tolist(), strict=False):
+        feature, column = schema.features[number], features[:, number]
         panel.set_title(_title(feature.name), fontsize=9)
         panel.set_yticks([])
         plain(panel)
@@ -37,9 +58,9 @@ def feature_distributions(features: Matrix, anomalous: Labels, schema: FeatureSc
         else:
             _histograms(panel, column, anomalous)
             panel.set_xlabel(feature.unit, fontsize=8)
-    for panel in panels[len(schema.features) :]:
+    for panel in panels[len(shown) :]:
         panel.set_axis_off()
-    legend = panels[len(schema.features)]
+    legend = panels[len(shown)]
     for place, colour, name in ((0.62, BENIGN, "benign"), (0.38, ANOMALOUS, "anomalous")):
         legend.text(0.05, place, f"■ {name}", color=colour, fontsize=11, weight="bold", transform=legend.transAxes)
     legend.text(
@@ -57,7 +78,9 @@ def representatives(anomalous: Labels) -> Indices:
 
 
 def shap_summary(features: Matrix, contributions: Matrix, schema: FeatureSchema) -> bytes:
-    """Return what each feature does to the score: a dot a session, coloured by the feature's value, grey if missing.
+    """Return what features do to the score: a dot a session, coloured by the feature's value, grey if missing.
+
+    Shown are the MOST_SHOWN features that move scores most.
 
     Args:
         features: features of the ``representatives``, shape (n, f).
@@ -65,7 +88,7 @@ def shap_summary(features: Matrix, contributions: Matrix, schema: FeatureSchema)
         schema: names of the features.
     """
     importance = np.abs(contributions).mean(axis=0)
-    order = [int(number) for number in np.argsort(importance, kind="stable") if importance[number] > 0]
+    order = [int(number) for number in np.argsort(importance, kind="stable")[-MOST_SHOWN:] if importance[number] > 0]
     figure = Figure(figsize=(7.6, 0.42 * len(order) + 1.4), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.axvline(0, color=NEUTRAL, linewidth=1)

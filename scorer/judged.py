@@ -40,6 +40,7 @@ class Detection(msgspec.Struct, frozen=True):
         attack: kind of attack.
         found: sessions that raised an alert, early or closing, once hostile calls were among theirs.
         early: sessions that raised it while they went on.
+        before_half: sessions that raised it before half of their calls, counted from the first hostile one, were made.
         calls: median of the calls from the first hostile one to the alert, over the found; None when none was.
         seconds: median of the event time from the first hostile call to the latest call at the alert.
     """
@@ -47,6 +48,7 @@ class Detection(msgspec.Struct, frozen=True):
     attack: str
     found: Share
     early: Share
+    before_half: Share
     calls: float | None
     seconds: float | None
 
@@ -81,6 +83,7 @@ class Judged:
         found = rows[alerting & hostile][::-1]
         self.first[vectors.session[found]] = found  # the last assignment wins: the earliest vector
         self._vectors = vectors
+        self._calls = vectors.calls - self._calls_before()[vectors.session]
 
     def share(self, sessions: Labels, among: Labels) -> Share:
         """Return how many of the sessions judged."""
@@ -90,14 +93,21 @@ class Judged:
         """Return how the attacks of some sessions were found."""
         vectors, found = self._vectors, self.first[sessions & self.there & (self.first >= 0)]
         seconds = (vectors.end[found] - vectors.hostile_from[vectors.session[found]]) / 1000
-        calls = vectors.calls[found] - self._calls_before()[vectors.session[found]]
+        calls = self._calls[found]
         return Detection(
             attack=attack,
             found=self.share(self.first >= 0, sessions),
             early=self.share(self.found_early, sessions),
+            before_half=self.share(self._found_before_half(), sessions),
             calls=float(np.median(calls)) if len(found) else None,
             seconds=float(np.median(seconds)) if len(found) else None,
         )
+
+    def _found_before_half(self) -> Labels:
+        """Return which sessions were found when fewer than half of their calls from the first hostile one were made."""
+        total = np.zeros(len(self.first), dtype=np.intp)
+        np.maximum.at(total, self._vectors.session, self._calls)
+        return (self.first >= 0) & (2 * self._calls[self.first] < total)
 
     def _calls_before(self) -> Indices:
         """Return each session's calls at its last vector without a hostile call: at most those before the attack."""

@@ -34,7 +34,7 @@ def documents(data: bytes, trained: Trained, report: TableReport) -> dict[str, b
         "calibration.png": plots.reliability(runs),
         "threshold_sweep.png": plots.threshold_sweep(runs, manifest.thresholds),
         "feature_distributions.png": feature_plots.feature_distributions(
-            examples.features, examples.anomalous, ACCESS_BEHAVIOUR_V1
+            examples.features, examples.anomalous, ACCESS_BEHAVIOUR_V1, feature_plots.most_important(shap)
         ),
         "shap_summary.png": feature_plots.shap_summary(some, shap, ACCESS_BEHAVIOUR_V1),
     }

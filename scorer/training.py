@@ -69,11 +69,12 @@ AnyRecipe = Recipe | CatBoostRecipe | IsolationRecipe
 
 
 def fit(examples: Examples, recipe: AnyRecipe, seed: int) -> Any:
-    """Return the estimator fitted to the examples.
+    """Return the estimator fitted to the examples that weigh something.
 
     Raises:
         ValueError: the examples hold only one class.
     """
+    examples = examples.take(examples.weights > 0)
     if len(np.unique(examples.anomalous)) != 2:
         raise ValueError("training needs both anomalous and benign examples")
     with threadpool_limits(limits=1):
@@ -141,7 +142,7 @@ class Fitted:
 
 
 def fit_and_score(examples: Examples, recipe: AnyRecipe, seed: int, prepare: Prepare = as_they_are) -> Fitted:
-    """Fit to the examples, and score them out of fold.
+    """Fit to the examples, and score them out of fold; those that weigh nothing are scored alone.
 
     Raises:
         ValueError: the examples hold only one class.

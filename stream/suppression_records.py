@@ -11,13 +11,14 @@ from stream.wire import Outgoing
 
 
 class RuleRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A suppression rule: it accounts for an alert when all that it says holds. It says one of the last four at least.
+    """A suppression rule: it accounts for an alert when all that it says holds. It says one of the last five at least.
 
     Attributes:
         name: of the rule, and the record's key.
         reason: why, for whoever reads the suppressed alert.
         expires: first day (UTC) on which it no longer holds, or a date and time with offset; ISO 8601.
         client: the client is one of these; `*` stands for any text, `?` for one character.
+        identity: the client's name is of one of these kinds.
         network: the client is an address in one of these networks.
         endpoints: the session called nothing besides these; `*` and `?` likewise.
         when: comparisons that hold, such as `calls < 500`.
@@ -27,6 +28,7 @@ class RuleRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     reason: str
     expires: str
     client: tuple[str, ...] = ()
+    identity: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
     when: tuple[str, ...] = ()

@@ -141,7 +141,8 @@ def make_call_bundle(source: Source, options: CallOptions, stages: Stages, *, wi
         check_size(vectors.value, ready(vectors.value))
         split = stages.run("split", hold_out, vectors, options.seed)
         fits = stages.run("fit", fit_calls, vectors, split, options.recipe, options.seed, SCHEMA, options.candidates)
-        thresholds = stages.run("threshold", call_thresholds, vectors, fits, options.false_alert_budget, woven=woven)
+        contamination = 0.0 if options.weaving is None else options.weaving.contamination
+        thresholds = stages.run("threshold", call_thresholds, vectors, fits, options.false_alert_budget, contamination)
         measured = (fits.part("measured"), thresholds.part("measured"))
         report = stages.run("evaluate", evaluate_calls, vectors, split, *measured, woven=woven)
     except ValueError as error:

@@ -77,10 +77,10 @@ def _of_table(report: TableReport) -> list[Table]:
 
 def _of_calls(report: CallReport) -> list[Table]:
     title = "Woven attacks, of which it has not seen the client" if report.woven else "Clients it has not seen"
-    found = Table("attack", "sessions", "found", "early", "calls to detect", title=title)
+    found = Table("attack", "sessions", "found", "early", "before half", "calls to detect", title=title)
     for detection in (*report.kinds, report.overall):
         calls = "" if detection.calls is None else f"{detection.calls:.0f}"
-        shares = (f"{100 * share.value:.0f} %" for share in (detection.found, detection.early))
+        shares = (f"{100 * share.value:.0f} %" for share in (detection.found, detection.early, detection.before_half))
         found.add_row(detection.attack, str(detection.found.of), *shares, calls)
     complete = report.complete
     rest = Table(
@@ -109,6 +109,7 @@ def _detection(detection: Detection) -> dict[str, Any]:
         "attack": detection.attack,
         "found": _share(detection.found),
         "early": _share(detection.early),
+        "before_half": _share(detection.before_half),
         "median_calls": detection.calls,
         "median_seconds": detection.seconds,
     }

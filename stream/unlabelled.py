@@ -1,15 +1,14 @@
-"""Training without labels: leaves a few sessions out of calls, weaves attacks into the rest, and takes the vectors."""
+"""Training without labels: weaves attacks into calls, takes the vectors, and marks the sessions to leave out."""
 
-from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from featurizer.calls import ApiCall
-from featurizer.features import GATEWAY_V1, FeatureVector
+from featurizer.features import GATEWAY_V1
 from scorer.attacks import Woven, observe, weave
 from scorer.call_recipe import CallOptions, CallVectors, Weaving, check_size, ready
 from scorer.contamination import suspects
-from scorer.labelling import LabelledVectors, label_vectors
+from scorer.labelling import label_vectors
 from stream.errors import CommandError
 from stream.settings import Settings
 from stream.weaving import call_vectors
@@ -22,67 +21,36 @@ FEWEST_ATTACKS, MOST_ATTACKS = 540, 10_000
 
 
 def weave_into(calls: Sequence[ApiCall], settings: Settings, options: CallOptions, contamination: float) -> CallVectors:
-    """Weave attacks into calls, leave out the sessions that look like hidden attacks, and weave into the rest.
+    """Weave attacks into calls, and find the sessions that look like hidden attacks: they weigh nothing.
 
     Args:
         calls: calls of logs, in log order.
         settings: limits of sessions.
         options: what the user decides.
-        contamination: share of the sessions that may be hidden attacks, 0 to 1; as many are left out at most.
+        contamination: share of the sessions that may be hidden attacks, 0 to 1; as many weigh nothing at most.
 
     Raises:
         CommandError: there is no session, too few to learn from, or no kind of attack can be woven.
     """
     try:
-        woven, taken, vectors = _weave(calls, settings, options.seed)
+        woven = _weave(calls, settings, options.seed)
+        labelled = frozenset(label.client for label in woven.labels)
+        vectors = label_vectors(call_vectors(woven.calls, settings, labelled), woven.labels, GATEWAY_V1)
         check_size(vectors, ready(vectors))
         found = suspects(vectors, contamination, options, GATEWAY_V1)
-        if len(found):
-            kept = without_sessions(calls, _last_vectors(taken, found))
-            woven, _, vectors = _weave(kept, settings, options.seed)
     except ValueError as error:
         raise CommandError(
             f"--calls: {error}", "give more calls; gatewatch replay shows what becomes of the lines"
         ) from error
+    weight = vectors.weight.copy()
+    weight[found] = 0.0
     left_out = {kind.value: reason for kind, reason in woven.left_out.items()}
     weaving = Weaving(attacks=len(woven.labels), left_out=left_out, contamination=contamination, trimmed=len(found))
-    return CallVectors(vectors, weaving)
+    return CallVectors(replace(vectors, weight=weight), weaving)
 
 
-def _weave(
-    calls: Sequence[ApiCall], settings: Settings, seed: int
-) -> tuple[Woven, list[FeatureVector], LabelledVectors]:
-    """Return calls with attacks, and the vectors of their sessions, plain and labelled."""
+def _weave(calls: Sequence[ApiCall], settings: Settings, seed: int) -> Woven:
+    """Return calls with attacks among them."""
     observed = observe(calls, round(settings.sessions.gap_s * 1000))
     wanted = round(ATTACK_SHARE * len(observed.sessions))
-    woven = weave(calls, observed, attacks=min(max(wanted, FEWEST_ATTACKS), MOST_ATTACKS), seed=seed)
-    taken = list(call_vectors(woven.calls, settings, frozenset(label.client for label in woven.labels)))
-    return woven, taken, label_vectors(taken, woven.labels, GATEWAY_V1)
-
-
-def without_sessions(calls: Iterable[ApiCall], sessions: Iterable[FeatureVector]) -> list[ApiCall]:
-    """Return the calls that are in none of some sessions.
-
-    Args:
-        calls: the calls.
-        sessions: the last vector of each session.
-    """
-    spans: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-    for vector in sorted(sessions, key=lambda vector: vector.start):
-        spans[vector.client].append((vector.start, vector.end))
-
-    def left(call: ApiCall) -> bool:
-        own = spans.get(call.client)
-        at = bisect_right(own, call.time, key=lambda span: span[0]) if own else 0
-        return not own or not at or call.time > own[at - 1][1]
-
-    return [call for call in calls if left(call)]
-
-
-def _last_vectors(vectors: Iterable[FeatureVector], sessions: Iterable[int]) -> list[FeatureVector]:
-    """Return the last vector of some sessions; sessions are numbered in the order in which they first appear."""
-    last: dict[str, FeatureVector] = {}
-    for vector in vectors:
-        last[vector.session_id] = vector  # keeps the place of the first
-    ordered = list(last.values())
-    return [ordered[number] for number in sessions]
+    return weave(calls, observed, attacks=min(max(wanted, FEWEST_ATTACKS), MOST_ATTACKS), seed=seed)

@@ -6,6 +6,7 @@ from itertools import pairwise
 from statistics import median
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -168,6 +169,27 @@ def test_the_slow_kind_pauses_as_the_slowest_tenth_of_the_benign_pauses() -> Non
     ]
     assert min(slow) >= pauses[int(0.9 * (len(pauses) - 1))]
     assert max(slow) <= pauses[-1]
+
+
+def test_woven_calls_tell_time_no_finer_than_the_log_does() -> None:
+    calls = [msgspec.structs.replace(call, time=call.time // 1000 * 1000) for call in library_calls()]
+    new = added(woven_into(calls), calls)
+    times = [call.time for own in new.values() for call in own]
+    assert not any(time % 1000 for time in times)
+    assert any(call.time % 1000 for own in added(woven_into(library_calls()), library_calls()).values() for call in own)
+
+
+def test_some_attacks_keep_an_even_pace_as_scripts_do_and_some_do_not() -> None:
+    calls = library_calls()
+    woven = woven_into(calls)
+    new = added(woven, calls)
+    unevenness = []
+    for label in woven.labels:
+        times = [call.time for call in new[label.client] if label.start <= call.time <= label.end]
+        if label.attack != "slow_recon" and len(times) > 10:
+            unevenness.append(float(np.log(np.maximum(np.diff(times), 1)).std()))
+    assert min(unevenness) < 0.3
+    assert max(unevenness) > 0.9
 
 
 def test_roles_are_told_from_use_and_answers() -> None:

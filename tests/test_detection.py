@@ -52,6 +52,16 @@ def test_an_alert_at_the_end_of_a_session_is_late_by_the_gap() -> None:
     assert found.seconds == [3.0 + GAP_MS / 1000] * 5
 
 
+@pytest.mark.parametrize(("endpoints", "before_half"), [("aabbbb", 0), ("aabbbbb", 1)])
+def test_an_alert_is_before_half_of_the_calls_from_the_first_hostile_one(endpoints: str, before_half: int) -> None:
+    """At four calls two of the attack are made: half of four, and less than half of five."""
+    recording = make_recording(Made(endpoints, early=0.9, attack="scan", hostile_after=2), Made("ab"))
+
+    found = detection(recording).detected(0).overall
+
+    assert (found.before_half.hits, found.before_half.of) == (before_half, 1)
+
+
 def test_an_alert_before_the_attack_does_not_find_it() -> None:
     recording = make_recording(Made("aabbbb", early=0.9, attack="scan", hostile_after=5), Made("ab"))
 

@@ -6,7 +6,7 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import ACCESS_BEHAVIOUR_V1, GATEWAY_V1
 from scorer import feature_plots, plots, table_card
 from scorer.access_behaviour import Rows, read_table
 from scorer.explanation import contributions
@@ -126,11 +126,20 @@ def test_features_with_missing_or_constant_values_are_drawn() -> None:
     features[:, 1] = 7.0
     features[::2, 2] = np.nan
     features[:, 3] = 0.0
-    assert_picture(feature_plots.feature_distributions(features, labels, SCHEMA))
+    assert_picture(feature_plots.feature_distributions(features, labels, SCHEMA, np.arange(len(SCHEMA.features))))
     effects = rng.normal(size=features.shape)
     effects[:, 0] = 0.0
     some = feature_plots.representatives(labels)
     assert_picture(feature_plots.shap_summary(features[some], effects[some], SCHEMA))
+
+
+def test_of_many_features_those_that_move_scores_most_are_drawn_in_the_order_of_the_schema() -> None:
+    count = len(GATEWAY_V1.features)
+    weight = np.arange(count) % 3 + 0.5
+    shown = feature_plots.most_important(np.outer([1.0, -1.0], weight))
+    assert len(shown) == feature_plots.MOST_SHOWN < count
+    assert sorted(shown) == shown.tolist()
+    assert weight[shown].min() >= np.delete(weight, shown).max()
 
 
 def test_the_shap_plot_takes_as_many_of_each_class() -> None:

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.examples import Labels, Scores
-from scorer.thresholds import best_f1, choose, most_found, sweep, sweep_row, within_budget
+from scorer.thresholds import (
+    Greatest,
+    allowed_alerts,
+    best_f1,
+    choose,
+    highest,
+    most_found,
+    sweep,
+    sweep_row,
+    within_budget,
+)
 
 Case = tuple[Labels, Scores]
 
@@ -99,32 +109,58 @@ def test_false_alerts_are_counted_in_a_thousand_benign() -> None:
     assert (row.precision, row.recall) == (0.5, 1.0)
 
 
-pairs = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=40).map(
-    lambda steps: (np.array([early for early, _ in steps]) / 20, np.array([late for _, late in steps]) / 21)
-)
+scores = st.integers(0, 20).map(lambda step: step / 20)
 
 
-@given(pairs, pairs, st.sampled_from((0.0, 25.0, 50.0, 100.0, 500.0)))
-def test_a_pair_of_thresholds_keeps_alerts_of_any_kind_within_the_budget(
-    benign: tuple[Scores, Scores], attacked: tuple[Scores, Scores], per_thousand: float
+@st.composite
+def sessions(draw: st.DrawFn) -> Greatest:
+    """Scores with ties; before half of the calls none is greater than while the session was open."""
+    rows = draw(st.lists(st.tuples(scores, scores, scores), min_size=1, max_size=40))
+    early, late, soon = np.array(rows).T
+    return Greatest(early, late, np.minimum(early, soon))
+
+
+@given(sessions(), sessions(), st.integers(0, 45))
+def test_a_pair_of_thresholds_flags_no_more_sessions_than_are_allowed(
+    benign: Greatest, attacked: Greatest, allowed: int
 ) -> None:
-    chosen = most_found(benign, attacked, per_thousand)
-    alerting = (benign[0] >= chosen.open) | (benign[1] >= chosen.closed)
-    certain = (benign[0] == 1.0) | (benign[1] == 1.0)  # no threshold is above 1
-    assert (alerting & ~certain).sum() <= per_thousand * len(alerting) / 1000
+    chosen = most_found(benign, attacked, allowed)
+    alerting = (benign.early >= chosen.open) | (benign.late >= chosen.closed)
+    certain = (benign.early == 1.0) | (benign.late == 1.0)  # no threshold is above 1
+    assert (alerting & ~certain).sum() <= allowed
 
 
-def test_the_budget_goes_to_the_threshold_that_finds_more() -> None:
-    benign = (np.array([0.9, 0.2, 0.1, 0.1]), np.array([0.1, 0.1, 0.8, 0.1]))
-    late = (np.array([0.0, 0.0]), np.array([0.5, 0.6]))
-    early = (np.array([0.5, 0.6]), np.array([0.0, 0.0]))
-    assert most_found(benign, late, 250.0).closed < 0.5
-    assert most_found(benign, late, 250.0).open > 0.9
-    assert most_found(benign, early, 250.0).open < 0.5
-    assert most_found(benign, early, 250.0).closed > 0.8
+def test_what_is_allowed_goes_to_the_threshold_that_finds_more() -> None:
+    none = np.zeros(2)
+    benign = Greatest(np.array([0.9, 0.2, 0.1, 0.1]), np.array([0.1, 0.1, 0.8, 0.1]), np.zeros(4))
+    late, early = Greatest(none, np.array([0.5, 0.6]), none), Greatest(np.array([0.5, 0.6]), none, none)
+    assert most_found(benign, late, 1).closed < 0.5
+    assert most_found(benign, late, 1).open > 0.9
+    assert most_found(benign, early, 1).open < 0.5
+    assert most_found(benign, early, 1).closed > 0.8
+
+
+def test_an_attack_found_before_half_of_its_calls_counts_twice() -> None:
+    """One attack shows while it goes on, the other at its end, and either alert costs one benign session."""
+    benign = Greatest(np.array([0.9, 0.1]), np.array([0.1, 0.9]), np.zeros(2))
+    early, late = np.array([0.5, 0.0]), np.array([0.0, 0.5])
+    assert most_found(benign, Greatest(early, late, np.zeros(2)), 1).open > 0.9
+    assert most_found(benign, Greatest(early, late, early), 1).open < 0.5
 
 
 def test_a_pair_of_thresholds_needs_a_benign_session() -> None:
-    nothing = (np.array([]), np.array([]))
+    nothing = Greatest(*(np.array([]) for _ in range(3)))
     with pytest.raises(ValueError, match="no benign session"):
-        most_found(nothing, nothing, 1.0)
+        most_found(nothing, nothing, 1)
+
+
+@given(st.integers(0, 20_000), st.floats(0, 1000))
+def test_what_is_allowed_keeps_the_upper_end_of_the_interval_within_the_budget(count: int, per_thousand: float) -> None:
+    allowed = allowed_alerts(count, per_thousand)
+    assert allowed == 0 or highest(allowed, count) <= per_thousand / 1000
+    assert allowed == count or highest(allowed + 1, count) > per_thousand / 1000
+
+
+def test_a_thousandth_of_a_few_thousand_sessions_is_too_little_to_allow_any() -> None:
+    assert [allowed_alerts(count, 1.0) for count in (1_000, 5_660, 5_661, 20_000)] == [0, 0, 1, 11]
+    assert highest(0, 3_837) > 0.001 >= highest(0, 3_838)

@@ -16,7 +16,6 @@ from stream import assembly
 from stream.records import REPLAY, FileRecord
 from stream.replay import replay_vectors
 from stream.settings import load_settings
-from stream.unlabelled import without_sessions
 from stream.weaving import IsolatingSessionizer, call_vectors, read_calls
 from tests.library_calls import GAP, library_calls
 
@@ -79,13 +78,3 @@ def test_benign_sessions_are_measured_as_without_attacks(calls: list[ApiCall], w
     readers = {call.client for call in calls}
     among_attacks = growing(call_vectors(woven.calls, SETTINGS, clients_of(woven)), readers)
     assert among_attacks == growing(call_vectors(calls, SETTINGS), readers)
-
-
-def test_sessions_are_taken_out_with_all_their_calls_and_no_others(calls: list[ApiCall]) -> None:
-    last = {vector.session_id: vector for vector in call_vectors(calls, SETTINGS)}
-    chosen = list(last.values())[::3]
-    kept = without_sessions(calls, chosen)
-    assert len(kept) == len(calls) - sum(vector.calls for vector in chosen)
-    left = {(vector.client, vector.start, vector.end) for vector in call_vectors(kept, SETTINGS)}
-    assert not left & {(vector.client, vector.start, vector.end) for vector in chosen}
-    assert without_sessions(calls, []) == calls

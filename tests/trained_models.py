@@ -31,7 +31,8 @@ def table_model(seed: int = 0) -> Trained:
 def call_model(vectors: LabelledVectors, options: CallOptions) -> tuple[Trained, Scores]:
     """Return the model of all sessions, nothing measured, and its scores out of fold."""
     fitted = fit_rows(vectors, ready(vectors), options.recipe, options.seed, _SCHEMA)
-    thresholds = chosen_thresholds(vectors, fitted, options.false_alert_budget, woven=options.weaving is not None)
+    contamination = 0.0 if options.weaving is None else options.weaving.contamination
+    thresholds = chosen_thresholds(vectors, fitted, options.false_alert_budget, contamination)
     estimator = fitted.estimator
     trained = bundle_of_calls(vectors, estimator, thresholds, options, SOURCE, schema=_SCHEMA, metrics={}, versions={})
     return trained, fitted.scores
@@ -42,5 +43,5 @@ def call_report(vectors: LabelledVectors, options: CallOptions) -> CallReport:
     split, woven = hold_out(vectors, options.seed), options.weaving is not None
     rows = ready(vectors) & split.train[vectors.session]
     fitted = fit_rows(vectors, rows, options.recipe, options.seed, _SCHEMA)
-    thresholds = chosen_thresholds(vectors, fitted, options.false_alert_budget, woven=woven)
+    thresholds = chosen_thresholds(vectors, fitted, options.false_alert_budget)
     return evaluate_calls(vectors, split, fitted, thresholds, woven=woven)

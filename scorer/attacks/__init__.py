@@ -22,7 +22,8 @@ must not be one idea twice:
   never sees the two side by side: it is trained on one and, in the tests, judged by the other.
 - It is not perfect. Who wrote this had read the simulator, and three numbers were chosen among a few by what was then
   found of its attacks in two logs: the share of benign calls in a quiet attack, that of spliced attacks, and how many
-  attacks are woven. Figures on logs of other seeds are therefore a little flattering.
+  attacks are woven. That half of the attacks keep a pace of their own, as even as a script's may be, was decided when
+  the simulator's were missed for their even pace. Figures on logs of other seeds are therefore a little flattering.
 
 What this can't give is knowledge of attacks that look like no kind here, or of an API's own weak points. Figures
 measured on woven attacks say how well a model tells woven attacks from benign use; how well it finds real ones is only

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from featurizer.calls import ApiCall
 
+_SECOND_MS = 1000
+
 
 @dataclass(frozen=True, eq=False)
 class Observed:
@@ -38,6 +40,11 @@ class Observed:
     def statuses(self) -> bool:
         """Whether the calls have statuses."""
         return any(any(answers) for answers in self.answers.values())
+
+    @cached_property
+    def grain_ms(self) -> int:
+        """How finely the log tells time, milliseconds: whole seconds, or one."""
+        return 1 if any(call.time % _SECOND_MS for session in self.sessions for call in session) else _SECOND_MS
 
     @property
     def end(self) -> int:

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 import numpy as np
 from msgspec import structs
+from numpy.typing import NDArray
 
 from featurizer.calls import ApiCall
 from scorer.attacks.kinds import RULES, Kind, missing
@@ -26,6 +28,9 @@ _SLOW_FROM = 0.9
 _FEWEST_HOST_CALLS = 4
 _SPLICED_SHARE = 1 / 3
 _RESUMED_SHARE = 0.5
+_SCRIPTED_SHARE = 0.5
+_MOST_UNEVEN = 1.5
+"""Standard deviation of the logarithm of a script's pauses, at most."""
 
 
 class Intensity(StrEnum):
@@ -135,8 +140,9 @@ class _Loom:
         length = round(np.exp(rng.uniform(np.log(force.fewest), np.log(force.most))))
         endpoints = walk(rule.plan(self._roles, self._observed, rng), length, self._observed, rng)
         steps = self._covered(endpoints, force.cover, rng)
-        pool, haste = (self._slow, 1.0) if rule.slow else (self._observed.pauses, force.haste)
-        pauses = np.clip(rng.choice(pool, len(steps)) / haste, 1, self._longest).astype(np.int64)
+        pool, haste = self._slow if rule.slow else self._observed.pauses, force.haste
+        drawn = rng.choice(pool, len(steps)).astype(np.float64)
+        pauses = np.clip(drawn if rule.slow else _rhythm(drawn, rng) / haste, 1, self._longest).astype(np.int64)
         before: Sequence[ApiCall] = ()
         after: Sequence[ApiCall] = ()
         if self._hosts and (rule.always_spliced or rng.random() < _SPLICED_SHARE):
@@ -152,10 +158,10 @@ class _Loom:
         like, by_address = structs.replace(like, client=client), like.address == like.client
         if by_address:  # then the new client is one, too
             like = structs.replace(like, address=client)
-        times = np.minimum(start + np.concatenate(([0], np.cumsum(pauses[1:]))), self._end).tolist()
+        times = np.minimum(self._told(start + np.concatenate(([0], np.cumsum(pauses[1:])))), self._end).tolist()
         hostile = self._hostile(rule.manner, steps, times, like, rng, within=bool(before))
         label = AttackLabel(client, kind.value, hostile[0].time, hostile[-1].time)
-        delay = hostile[-1].time + int(pauses[-1]) - after[0].time if after else 0
+        delay = self._told(hostile[-1].time + int(pauses[-1])) - after[0].time if after else 0
 
         def again(call: ApiCall, time: int) -> ApiCall:
             address = client if by_address and call.address is not None else call.address
@@ -163,6 +169,10 @@ class _Loom:
 
         rest = [again(call, min(call.time + delay, self._end)) for call in after]
         return [*(again(call, call.time) for call in before), *hostile, *rest], label
+
+    def _told(self, time: Any) -> Any:
+        """Return times as the log would tell them: were they any finer, a model would know woven calls by that."""
+        return time // self._observed.grain_ms * self._observed.grain_ms
 
     def _hostile(  # noqa: PLR0913 -- the parts of an attack
         self,
@@ -208,6 +218,18 @@ class _Loom:
                 at += 1
             mixed.append((endpoint, None))
         return mixed
+
+
+def _rhythm(pauses: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return pauses of the same pace as some that were drawn: these, or as regular as a script's may be.
+
+    Pauses drawn one by one from those of all clients are more uneven than any single client's. Were all woven attacks
+    so, a model would learn that whoever keeps an even pace is benign, and scripts keep it.
+    """
+    if rng.random() >= _SCRIPTED_SHARE:
+        return pauses
+    pace = np.exp(np.log(np.maximum(pauses, 1)).mean())
+    return pace * np.exp(rng.uniform(0, _MOST_UNEVEN) * rng.standard_normal(len(pauses)))
 
 
 def _unused_prefix(calls: Iterable[ApiCall]) -> str:

@@ -117,9 +117,9 @@ def progress(files: list[Path]) -> Iterator[tuple[Callable[[int], None], Callabl
 def show(report: "DetectorReport", page: Path) -> None:
     """Print the main figures."""
     found, benign = report.detected.found_by_client, report.detected.false_alerts
-    kinds = Table("attack", "sessions", "found", "early", "calls to detect", box=None, pad_edge=False)
+    kinds = Table("attack", "sessions", "found", "early", "before half", "calls to detect", box=None, pad_edge=False)
     for kind in (*report.detected.kinds, report.detected.overall):
-        shares = (f"{100 * share.value:.0f} %" for share in (kind.found, kind.early))
+        shares = (f"{100 * share.value:.0f} %" for share in (kind.found, kind.early, kind.before_half))
         kinds.add_row(kind.attack, f"{kind.found.of:,}", *shares, f"{kind.calls[2]:.0f}" if kind.calls else "")
     stdout.print(kinds, "")
     if report.comparison is not None:

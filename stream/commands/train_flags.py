@@ -101,7 +101,7 @@ BudgetFlag = Annotated[
         metavar="N",
         min=0.0,
         max=1000.0,
-        help="Early alerts that may be raised in 1,000 benign sessions; with --calls without --labels, of any kind.",
+        help="With --calls or --topics: benign sessions in 1,000 that may raise an alert, early or at their end.",
     ),
 ]
 ContaminationFlag = Annotated[
