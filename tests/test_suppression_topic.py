@@ -53,7 +53,9 @@ def taken(*records: Outgoing) -> tuple[list[str], list[str]]:
 
 @pytest.mark.parametrize("expires", [date(2100, 2, 3), datetime(2100, 2, 3, 4, 5, tzinfo=UTC)])
 def test_a_rule_comes_back_as_it_was_written(expires: date) -> None:
-    own = RuleEntry("r", "why", expires, ("a", "b*"), ("192.0.2.0/24",), ("GET /a",), ("calls < 5", "n_apis >= 2"))
+    own = RuleEntry(
+        "r", "why", expires, ("a", "b*"), ("user",), ("192.0.2.0/24",), ("GET /a",), ("calls < 5", "n_apis >= 2")
+    )
     rules = TopicRules(NAMES)
     assert rules.take(as_read(rule_record("suppressions", own))) == []
     assert rules.rules() == Suppressions((read_rule(own, NAMES),))
