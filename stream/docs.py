@@ -3,7 +3,8 @@
     python -m stream.docs README.md            rewrite the blocks between the markers
     python -m stream.docs README.md --check    exit code 4 if a block is out of date
 
-A block lies between ``<!-- settings:begin -->`` and ``<!-- settings:end -->``; likewise ``metrics`` and ``commands``.
+A block lies between ``<!-- settings:begin -->`` and ``<!-- settings:end -->``; likewise ``metrics``,
+``commands`` and ``gateways``.
 The tables of ``docs/alerts.md`` beside the README and all of ``docs/schemas`` are brought up to date with it.
 """
 
@@ -19,6 +20,7 @@ from pydantic.fields import FieldInfo
 from stream import topic_docs
 from stream.cli import COMMANDS, DISTRIBUTION, load_command
 from stream.errors import CommandError, ExitCode
+from stream.gateway_docs import gateways_block
 from stream.markdown import table
 from stream.sections.kafka import InputSettings
 from stream.settings import ENV_DELIMITER, ENV_PREFIX, Settings
@@ -118,6 +120,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "settings": settings_block,
     "metrics": metrics_block,
     "commands": commands_block,
+    "gateways": gateways_block,
 }
 
 
