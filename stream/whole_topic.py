@@ -13,6 +13,7 @@ from stream.kafka_config import consumer_config
 from stream.settings import Settings
 from stream.topics import TIMEOUT_S, Topics
 
+_POLL_S = 0.05
 _SILENCE_S = 30.0
 _HINT = "make it with: gatewatch topics create"
 _LASTING = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}
@@ -46,7 +47,8 @@ class WholeTopic:
         self.bounds = dict.fromkeys(Topics(settings).partitions(self.name), (0, 0))
         if not self.bounds:
             raise CommandError(f"missing topic: {self.name}", hint, ExitCode.UNREACHABLE)
-        self.consumer = Consumer(consumer_config(settings, group_suffix))
+        # A broker would hold the last answer of each partition up for half a second, in case that more comes.
+        self.consumer = Consumer(consumer_config(settings, group_suffix) | {"fetch.wait.max.ms": 10})
         self.look_again()
 
     def __enter__(self) -> Self:
@@ -99,7 +101,7 @@ class WholeTopic:
         while position:
             if time.monotonic() > heard + _SILENCE_S:
                 raise CommandError(f"{self.name} cannot be read to its end: {complaint or 'the brokers are silent'}")
-            for message in self.consumer.consume(at_once, 0.5):
+            for message in self.consumer.consume(at_once, _POLL_S):
                 number, offset, error = message.partition() or 0, message.offset() or 0, message.error()
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 -- the constant's name
                     complaint = self._judged(error)

@@ -2,8 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # its stub does not export NewTopic
@@ -12,7 +11,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # its stub doe
 )
 
 from tests.kafka_broker import START_SECONDS, Broker, BrokerStartError, BrokerUnavailableError
-from tests.programs import Process
+from tests.programs import Start
 
 
 class Kafka:
@@ -23,7 +22,7 @@ class Kafka:
         start: starts a worker by its arguments and the file for what it writes; None: nothing but the interpreter does.
     """
 
-    def __init__(self, broker: Broker, start: Callable[[list[str], Path], Process] | None = None) -> None:
+    def __init__(self, broker: Broker, start: Start | None = None) -> None:
         self._broker = broker
         self.start = start
         self.prefix = f"t{uuid.uuid4().hex[:8]}-"

@@ -24,7 +24,7 @@ from stream.topics import Topics
 from tests.kafka_broker import free_port
 from tests.kafka_fixture import Kafka
 from tests.model_factory import make_bundle
-from tests.programs import Process, Program, ProgramError, worker_environment
+from tests.programs import Process, Program, ProgramError, Start, worker_environment
 from tests.workloads import Workload, wire_records
 
 PARTITIONS = 4
@@ -71,7 +71,7 @@ class Gatewatch:
         self.anomalies = self.prefix + "anomalies"
         self.dead_letters = self.prefix + "dead-letters"
         self.state = self.prefix + "state"
-        self.start: Callable[[list[str], Path], Process] | None = kafka.start
+        self.start: Start | None = kafka.start
         self._folder = folder
         self._started = 0
         self.settings: dict[str, object] = {
@@ -105,6 +105,11 @@ class Gatewatch:
 
     def command(self, *arguments: str, **more: object) -> tuple[int, str, str]:
         """Run a command with the settings; return its exit code, standard output and standard error."""
+        if self.start is not None:
+            self._started += 1
+            out, errors = (self._folder / f"command-{self._started}.{name}" for name in ("out", "err"))
+            code = self.start([*arguments, *self.flags(**more)], out, errors).wait(60)
+            return code, out.read_text(), errors.read_text()
         done = subprocess.run(
             [*GATEWATCH, *arguments, *self.flags(**more)], capture_output=True, text=True, timeout=60, check=False
         )
@@ -193,6 +198,8 @@ class Gatewatch:
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
+                # A broker would hold the last answer of each partition up for half a second, in case that more comes.
+                "fetch.wait.max.ms": 10,
             }
         )
         try:
@@ -203,7 +210,7 @@ class Gatewatch:
             deadline = time.monotonic() + PATIENCE_S
             while unread:
                 assert time.monotonic() < deadline, f"{topic} could not be read to its end: {unread}"
-                for message in reader.consume(10_000, 0.2):
+                for message in reader.consume(10_000, 0.05):
                     error, number = message.error(), message.partition() or 0
                     if error is None:
                         yield message

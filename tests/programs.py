@@ -42,6 +42,13 @@ class Process(Protocol):
         """End it."""
 
 
+class Start(Protocol):
+    """Starts ``gatewatch``, as ``start_server.StartServer`` does."""
+
+    def __call__(self, arguments: Sequence[str], log: Path, errors: Path | None = None) -> Process:
+        """Return the process; its output goes to the files."""
+
+
 class Program:
     """A running program; leaving its ``with`` block stops it.
 

@@ -36,10 +36,18 @@ class StartServer:
         )
         self._lock = Lock()
 
-    def start(self, arguments: Sequence[str], log: Path) -> "Forked":
-        """Start ``gatewatch`` with arguments; what it writes goes to a file, which is there when this returns."""
+    def start(self, arguments: Sequence[str], log: Path, errors: Path | None = None) -> "Forked":
+        """Start ``gatewatch`` with arguments; what it writes goes to a file, which is there when this returns.
+
+        Args:
+            arguments: of the command.
+            log: file for its output.
+            errors: file for its standard error; the same when None.
+        """
         log.touch()
-        return Forked(self, int(self.ask({"arguments": list(arguments), "log": str(log)})))
+        return Forked(
+            self, int(self.ask({"arguments": list(arguments), "log": str(log), "errors": str(errors or log)}))
+        )
 
     def ask(self, order: dict[str, Any]) -> Any:
         """Let the server do something, and return its answer."""
@@ -114,18 +122,20 @@ def serve() -> None:
         elif answer := os.fork():
             pass
         else:
-            become(order["arguments"], order["log"], stream.cli.main)
+            become(order["arguments"], order["log"], order["errors"], stream.cli.main)
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
 
-def become(arguments: Sequence[str], log: str, main: Any) -> None:
+def become(arguments: Sequence[str], log: str, errors: str, main: Any) -> None:
     """Be the new process, to its end."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.chdir(Path(log).parent)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    output = os.open(log, flags, 0o644)
+    errors_too = output if errors == log else os.open(errors, flags, 0o644)
     nothing = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+    for source, target in ((nothing, 0), (output, 1), (errors_too, 2)):
         os.dup2(source, target)
     code = 1
     try:

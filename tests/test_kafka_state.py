@@ -18,6 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # its stub doe
 )
 
 from featurizer.calls import ApiCall, encode_call
+from stream.checkpoints import VERSION
 from stream.clock import now_ms
 from stream.errors import ExitCode
 from tests.kafka_fixture import Kafka
@@ -158,7 +159,7 @@ ACCEPTABLE: list[tuple[Event, str]] = [
 ]
 UNREADABLE: list[tuple[Event, str]] = [
     (state_is_cut, "is not whole: its last checkpoint had"),
-    (another_version_was_at_work, "has version 99, this program reads 1"),
+    (another_version_was_at_work, f"has version 99, this program reads {VERSION}"),
 ]
 
 
@@ -213,7 +214,7 @@ def test_a_worker_begins_anew_after_a_reset(event: Event, said: str, kafka: Kafk
     assert (code, complaint) == (0, "")
     code, reports = own.show()
     assert code == 0
-    assert [(report["sessions"], report["edges"], report["version"]) for report in reports] == [(0, 0, 1)] * 2
+    assert [(report["sessions"], report["edges"], report["version"]) for report in reports] == [(0, 0, VERSION)] * 2
     assert_works(own)
 
 
