@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import GATEWAY_V1
 from stream.bundles import read_bundle
 
 SITE = Path(sys.prefix).resolve()
@@ -60,7 +60,7 @@ def test_the_command_works_beside_modules_of_the_same_names(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["access-behaviour", "demo"])
 def test_shipped_bundles_load(name: str) -> None:
-    bundle = read_bundle(name, ACCESS_BEHAVIOUR_V1)
+    bundle = read_bundle(name, GATEWAY_V1)
     assert bundle.manifest.name == name
     assert resources.files("scorer").joinpath("bundles", name, "MODEL_CARD.md").is_file()
 
