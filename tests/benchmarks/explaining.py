@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1, FeatureVector
+from featurizer.features import GATEWAY_V1, FeatureVector
 from scorer.alerts import message_of
 from scorer.explanation import Explainer, contributions
 from scorer.judge import Judge
@@ -71,7 +71,9 @@ def alerting_vector(judge: Judge) -> FeatureVector:
     quantiles = judge.bundle.reference.quantiles
     values = quantiles[:, quantiles.shape[1] // 2].copy()
     while True:
-        vector = msgspec.structs.replace(VECTOR, values=tuple(values.tolist()), total_edges=10**9)
+        vector = msgspec.structs.replace(
+            VECTOR, schema=judge.schema.fingerprint, values=tuple(values.tolist()), total_edges=10**9
+        )
         if judge.verdicts([vector])[0].anomalous:
             return vector
         changed = [(feature, value) for feature in range(len(values)) for value in quantiles[feature]]
@@ -112,7 +114,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     parser.add_argument("--seconds", type=float, default=5.0, help="time spent on each model")
     options = parser.parse_args()
-    bundles = {name: read_bundle(name, ACCESS_BEHAVIOUR_V1) for name in shipped_bundles()}
+    bundles = {name: read_bundle(name, GATEWAY_V1) for name in shipped_bundles()}
     bundles["synthetic"] = model_of(200, 16, 9)[1]
     judges = {name: Judge(bundle) for name, bundle in bundles.items()}
     lines = [line for name, judge in judges.items() for line in measure(name, judge, seconds=options.seconds)]
