@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 from pydantic import SecretStr
@@ -16,9 +17,11 @@ SECRET_NAME = re.compile(
 
 
 def masked(value: Any, name: str = "") -> Any:
-    """Return the value with every secret in it replaced by a mask, tables and lists included."""
+    """Return the value as plain types, with every secret in it replaced by a mask, tables and lists included."""
     if isinstance(value, SecretStr):
         return MASK
+    if isinstance(value, StrEnum):
+        return value.value
     if isinstance(value, Mapping):
         return {key: masked(item, str(key)) for key, item in value.items()}
     if isinstance(value, list | tuple):

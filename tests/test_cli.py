@@ -157,6 +157,7 @@ def test_config_show_shows_no_secret(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: list[str]
 ) -> None:
     monkeypatch.setenv("GATEWATCH_WEB__TOKEN", "s3cret")
+    monkeypatch.setenv("GATEWATCH_PRIVACY__HMAC_KEYS", f"2026a={'s3cret' * 8}")
     monkeypatch.setenv("GATEWATCH_KAFKA__PROPERTIES__SASL_PASSWORD", "s3cret")
     monkeypatch.setenv("GATEWATCH_KAFKA__PROPERTIES__SSL_KEY_PASSWORD", "s3cret")
     monkeypatch.setenv("GATEWATCH_KAFKA__PROPERTIES__SASL_USERNAME", "visible")
@@ -167,6 +168,7 @@ def test_config_show_shows_no_secret(
     assert "s3cret" not in out + err
     assert "visible" in out
     assert MASK in out
+    assert "<Identity" not in out  # members of enumerations are shown by their values
 
 
 def test_config_show_json_can_be_read_back(capsys: pytest.CaptureFixture[str]) -> None:
