@@ -58,7 +58,7 @@ def test_a_model_of_benign_calls_alone_finds_attacks_that_it_has_never_seen(
     bundle, _ = model_of(log, contamination=0.0)
     found = detect(bundle, SETTINGS, *attacked)
     show("trained on benign calls", found)
-    assert found.share > 0.33  # measured: 0.43, with 2.5 false alerts in 1,000
+    assert found.share > 0.6  # measured: 0.77, with no false alert of 1,140 benign sessions
     assert found.found["endpoint_scan"] >= 0.8 * found.attacks["endpoint_scan"]
     assert found.false_alerts_per_1000 < 6
 
@@ -72,5 +72,5 @@ def test_one_percent_of_hidden_attacks_does_not_blind_a_model_that_leaves_out_su
     found = detect(bundle, SETTINGS, *attacked)
     show(f"trained on calls with {len(hidden)} hidden attacks, {trimmed} sessions left out", found)
     assert 0 < trimmed < 100
-    assert found.share > 0.3  # measured: 0.41, with 0.8 false alerts in 1,000
+    assert found.share > 0.6  # measured: 0.76, with no false alert of 1,140 benign sessions
     assert found.false_alerts_per_1000 < 4
