@@ -31,6 +31,9 @@ from confluent_kafka.admin import AdminClient
 KAFKA_VERSION = "4.1.1"
 CHECKOUT = Path(__file__).parent.parent
 POM = CHECKOUT / "tests/kafka/pom.xml"
+_HASTY = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Most of what a broker of tests takes of a machine is its own compilation: 21 s of processor time instead of 40 for a
+start and 150 transactions (measured)."""
 LAUNCHER = CHECKOUT / "tests/kafka/Broker.java"
 _PORTS = random.SystemRandom()
 """Not Python's own: processes that run tests side by side all give that the same seed."""
@@ -104,12 +107,15 @@ class GivenBroker:
 class JarBroker:
     """One node from Maven's jars, on 127.0.0.1, its data in a temporary folder.
 
+    With ``lasting`` it is compiled for a long life, as a benchmark wants it.
+
     The Java process reads its standard input, a pipe from this process: it ends when this process does, even by
     SIGKILL. It is ended by its own handle.
     """
 
-    def __init__(self, jars: Path, port: int | None = None) -> None:
+    def __init__(self, jars: Path, port: int | None = None, *, lasting: bool = False) -> None:
         self._jars = jars
+        self._options = () if lasting else _HASTY
         self._folder = Path(tempfile.mkdtemp(prefix="gatewatch-kafka-"))
         self._process: subprocess.Popen[bytes] | None = None
         port = port or free_port()
@@ -125,6 +131,7 @@ class JarBroker:
                 [
                     "java",
                     "-Xmx512m",
+                    *self._options,
                     "-cp",
                     f"{self._jars}:{self._jars}/*",
                     LAUNCHER.stem,
@@ -350,8 +357,8 @@ def _fill(libs: Path) -> None:
             raise BrokerUnavailableError(f"{failure}:\n{done.stdout.decode(errors='replace')[-2000:]}")
 
 
-def broker_starter() -> Callable[[], Broker]:
-    """Return what starts the broker of this machine, everything it needs downloaded.
+def broker_starter(*, lasting: bool = False) -> Callable[[], Broker]:
+    """Return what starts the broker of this machine, everything it needs downloaded; ``lasting`` as for JarBroker.
 
     Raises:
         BrokerUnavailableError: none can be had.
@@ -362,13 +369,13 @@ def broker_starter() -> Callable[[], Broker]:
     if docker_answers():
         return ContainerBroker
     jars = kafka_jars()
-    return lambda: JarBroker(jars)
+    return lambda: JarBroker(jars, lasting=lasting)
 
 
 @contextmanager
-def running_broker() -> Iterator[Broker]:
-    """Run the broker of this machine for the time of a ``with`` block."""
-    broker = broker_starter()()
+def running_broker(*, lasting: bool = False) -> Iterator[Broker]:
+    """Run the broker of this machine for the time of a ``with`` block; ``lasting`` as for JarBroker."""
+    broker = broker_starter(lasting=lasting)()
     try:
         yield broker
     finally:
@@ -382,7 +389,7 @@ def main() -> None:
     port: int | None = parser.parse_args().port
     ends = {signal.SIGINT, signal.SIGTERM}
     try:
-        broker = JarBroker(kafka_jars(), port)
+        broker = JarBroker(kafka_jars(), port, lasting=True)
     except (BrokerUnavailableError, BrokerStartError) as error:
         sys.exit(f"kafka_broker: {error}")
     try:

@@ -87,7 +87,7 @@ def read_only(gatewatch: Gatewatch) -> tuple[float, int]:
 
 def measure(sessions: int, folder: Path) -> dict[str, Any]:
     """Write, read, restore; return the figures."""
-    with running_broker() as broker:
+    with running_broker(lasting=True) as broker:
         gatewatch = Gatewatch(Kafka(broker), folder, {"model.bundle": "demo", "sessions.max_open": 10**7})
         gatewatch.create_topics()
         size = write_state(gatewatch, sessions)

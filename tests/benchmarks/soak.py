@@ -113,7 +113,7 @@ def capacity(gatewatch: Gatewatch, worker: Worker, pool: Pool, calls: int) -> fl
 
 def soak(minutes: float, share: float, pool: Pool, folder: Path) -> dict[str, Any]:
     """Run everything and return what was measured."""
-    with running_broker() as broker:
+    with running_broker(lasting=True) as broker:
         open_at, closed_at = tuned_thresholds(pool, settings_of(LIMITS))
         settings = LIMITS | {"model.threshold_open": open_at, "model.threshold_closed": closed_at}
         gatewatch = Gatewatch(Kafka(broker), folder, settings)

@@ -192,7 +192,7 @@ def compare(calls: int, runs: int, core: int) -> None:
     rates: dict[str, list[float]] = {name: [] for name in guarantees}
     cpu: dict[str, list[float]] = {name: [] for name in guarantees}
     last: dict[str, dict[str, Any]] = {}
-    with running_broker() as broker:
+    with running_broker(lasting=True) as broker:
         fill(broker.bootstrap, calls)
         for run in range(runs):
             for name in guarantees:
