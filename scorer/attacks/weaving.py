@@ -228,8 +228,9 @@ def _rhythm(pauses: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np
     """
     if rng.random() >= _SCRIPTED_SHARE:
         return pauses
-    pace = np.exp(np.log(np.maximum(pauses, 1)).mean())
-    return pace * np.exp(rng.uniform(0, _MOST_UNEVEN) * rng.standard_normal(len(pauses)))
+    pace = float(np.exp(np.log(np.maximum(pauses, 1)).mean()))
+    uneven: NDArray[np.float64] = np.exp(rng.uniform(0, _MOST_UNEVEN) * rng.standard_normal(len(pauses)))
+    return pace * uneven
 
 
 def _unused_prefix(calls: Iterable[ApiCall]) -> str:
