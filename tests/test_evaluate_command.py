@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featurizer.features import ACCESS_BEHAVIOUR_V1
+from featurizer.features import GATEWAY_V1
 from scorer.labelling import read_labels
 from stream.assembly import model_bundle
 from stream.cli import main
@@ -105,7 +105,7 @@ def test_the_report_counts_every_labelled_attack_and_tries_every_change(
     assert [own["added"] is None for own in printed["drift"]] == [True] * 5 + [False] * 2
     assert printed["drift"][6]["added"]["of"] >= 1
     detectors = {own["name"] for own in printed["comparison"]["detectors"]}
-    groups = {str(feature.group) for feature in ACCESS_BEHAVIOUR_V1.features}  # the demo reads these
+    groups = {str(feature.group) for feature in GATEWAY_V1.features}  # the demo reads these
     assert {loss["group"] for loss in printed["ablation"]["losses"]} == groups
     assert detectors == {"model", "transition rule", "MIDAS", "half-space trees", "isolation forest"}
 
