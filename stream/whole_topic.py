@@ -16,6 +16,7 @@ from stream.topics import TIMEOUT_S, Topics
 _POLL_S = 0.05
 _SILENCE_S = 30.0
 _HINT = "make it with: gatewatch topics create"
+_PASSING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 _LASTING = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}
 """Errors of the consumer that waiting does not mend."""
 
@@ -61,7 +62,7 @@ class WholeTopic:
         """Look the bounds up again, so that what has come since is read as well."""
         with self._asking():
             for number in self.bounds:
-                self.bounds[number] = self.consumer.get_watermark_offsets(Offset(self.name, number), TIMEOUT_S)
+                self.bounds[number] = self._bounds_of(Offset(self.name, number))
 
     def committed(self) -> dict[int, tuple[int, str | None]]:
         """Return the group's committed offset and its metadata of every partition; a negative offset is none."""
@@ -117,6 +118,17 @@ class WholeTopic:
                 position[number] = passed
                 if passed == end:
                     del position[number]
+
+    def _bounds_of(self, place: Offset) -> tuple[int, int]:
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                return self.consumer.get_watermark_offsets(place, TIMEOUT_S)
+            except KafkaException as error:
+                # A partition that was just made has a leader which does not know it yet.
+                if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_S)
 
     def _unread(self, starts: Mapping[int, int]) -> dict[int, int]:
         """Return the starts, none before the oldest record, of partitions with something to read."""
