@@ -17,6 +17,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from functools import cached_property
 
 import msgspec
 import numpy as np
@@ -77,19 +78,19 @@ class Feature(msgspec.Struct, frozen=True):
     whole: bool = False
 
 
-class FeatureSchema(msgspec.Struct, frozen=True):
+class FeatureSchema(msgspec.Struct, frozen=True, dict=True):
     """A named, versioned, ordered list of features."""
 
     name: str
     version: int
     features: tuple[Feature, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Feature names in the order of a vector's values."""
         return tuple(feature.name for feature in self.features)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex, first 16 characters) of what decides the values, not of wording: a model refuses any other."""
         decisive = [self.name, self.version, [(own.name, own.unit, own.of_traffic) for own in self.features]]

@@ -98,7 +98,6 @@ class Sessionizer:
         self._sessions = sessions
         self._alerts = alerts
         self._schema = schema
-        self._fingerprint = schema.fingerprint
         self._max_endpoints = max_endpoints
         self._excluded = tuple(excluded_methods)
         self._by_topic: dict[str, dict[int, PartitionState]] = {topic: {} for topic in decoders}
@@ -233,7 +232,7 @@ class Sessionizer:
             start=session.start,
             end=session.end,
             calls=session.calls,
-            schema=self._fingerprint,
+            schema=self._schema.fingerprint,
             values=measure_session(session, state.table, self._schema),
             total_edges=self.degrees.total_edges,
             close_reason=reason,
