@@ -55,7 +55,7 @@ def measure_session(session: Session, table: DegreeTable, schema: FeatureSchema)
         return shape
     pairs = [(edge >> EDGE_BITS, edge & DESTINATION_MASK) for edge in edges]
     lone = None if session.last_node == NOT_A_NODE else session.last_node
-    bits = surprises(edges, table)
+    bits = surprises(pairs, table)
     return (*shape, *_counted(session), *_told(pairs, list(edges.values()), lone, table.names.__getitem__, bits))
 
 

@@ -328,8 +328,8 @@ class DegreeTable:
 
     def _count_overall(self, sign: int) -> None:
         overall, links = self.overall, self.links
-        for edge, count in self.transitions.items():
-            overall.count(links[edge >> EDGE_BITS], links[edge & DESTINATION_MASK], sign * count)
+        for source, destination, count in _unpacked(self.transitions):
+            overall.count(links[source], links[destination], sign * count)
 
 
 def transitions_of(names: Sequence[str], transitions: Mapping[int, int]) -> Transitions:

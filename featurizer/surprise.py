@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from featurizer.degrees import DESTINATION_MASK, EDGE_BITS, DegreeTable, GlobalDegrees
+from featurizer.degrees import DegreeTable, GlobalDegrees
 
 OF_ALL = 0.1
 """Weight of b's share of all edges, beside 1 - OF_ALL of its share of those that leave a."""
@@ -22,20 +22,21 @@ UNEXPECTED = 0.01
 UNEXPECTED_BITS = -math.log2(UNEXPECTED)
 
 
-def surprises(edges: Iterable[int], table: DegreeTable) -> list[float]:
+def surprises(edges: Sequence[tuple[int, int]], table: DegreeTable) -> list[float]:
     """Return the surprise of each of a session's edges, in their order.
 
     Args:
-        edges: packed edges.
+        edges: numbers of source and destination of each.
         table: the partition's table that numbered the endpoints.
     """
     links, degrees = table.links, table.overall
-    edges = list(edges)
-    tables = (degrees.read_transitions, degrees.read_leaving, degrees.read_destination, degrees.total_edges)
     return surprises_of(
-        [links[edge >> EDGE_BITS] for edge in edges],
-        [links[edge & DESTINATION_MASK] for edge in edges],
-        *tables,
+        [links[source] for source, _ in edges],
+        [links[destination] for _, destination in edges],
+        degrees.read_transitions,
+        degrees.read_leaving,
+        degrees.read_destination,
+        degrees.total_edges,
         counted=not degrees.frozen,
     )
 
