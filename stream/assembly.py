@@ -221,19 +221,18 @@ def make_challenger(settings: Settings, bundle: ModelBundle | None) -> Challenge
     if bundle is None:
         return None
     # Rules have nothing to compare with: while they decide, a model at trial does not.
-    without = settings.model_copy(update={"rules": settings.rules.model_copy(update={"enabled": False})})
-    return Challenger(make_judge(without, bundle, Judge), alert_policy(settings))
+    return Challenger(make_judge(settings, bundle, Judge, with_rules=False), alert_policy(settings))
 
 
-def make_judge(settings: Settings, bundle: ModelBundle, kind: type[J]) -> J:
+def make_judge(settings: Settings, bundle: ModelBundle, kind: type[J], *, with_rules: bool = True) -> J:
     """Return the model with the settings' overrides."""
-    own = settings.model
+    own, rules = settings.model, settings.rules
     return kind(
         bundle,
         minimum_edges=own.minimum_edges,
         threshold_open=own.threshold_open,
         threshold_closed=own.threshold_closed,
-        rules=RulePolicy(**settings.rules.model_dump(exclude={"enabled"})) if settings.rules.enabled else None,
+        rules=RulePolicy(**rules.model_dump(exclude={"enabled"})) if with_rules and rules.enabled else None,
     )
 
 
@@ -257,22 +256,29 @@ def pseudonyms(settings: Settings) -> Pseudonyms | None:
         raise SettingsError([f"privacy.current: {error}"]) from None
 
 
-def log_decoder(settings: Settings, log_format: str, routes: RouteTemplates | None = None) -> Decode:
-    """Return how logs of a format are read, in files and in topics.
+def log_decoder(settings: Settings, log_format: str) -> Decode:
+    """Return how logs of a format are read in files.
 
     Raises:
         SettingsError: a route or a key is wrong.
     """
-    templates = route_templates(settings) if routes is None else routes
-    return decoder(log_format, templates, identity_chain(settings), pseudonyms(settings))
+    return decoder(log_format, route_templates(settings), identity_chain(settings), pseudonyms(settings))
+
+
+def _input_decoders(settings: Settings, *, keyed: bool) -> dict[str, Decode]:
+    """Return how the inputs that are keyed by client are read, or the others.
+
+    The keys of pseudonyms are asked for where there is such an input only: other workers need not have them.
+    """
+    inputs = [own for own in settings.inputs if own.keyed is keyed]
+    routes, identities = route_templates(settings), identity_chain(settings)
+    names = pseudonyms(settings) if inputs else None
+    return {own.topic: decoder(own.format, routes, identities, names) for own in inputs}
 
 
 def normaliser(settings: Settings) -> Normaliser:
     """Return the pipeline's first step over the inputs that are not keyed by client."""
-    routes = route_templates(settings)
-    return Normaliser(
-        {own.topic: log_decoder(settings, own.format, routes) for own in settings.inputs if not own.keyed}
-    )
+    return Normaliser(_input_decoders(settings, keyed=False))
 
 
 def sessionizer(
@@ -336,12 +342,7 @@ def _limits(settings: Settings) -> dict[str, Any]:
 
 def detect_decoders(settings: Settings) -> dict[str, Decode | None]:
     """Return how the role detect reads each of its topics; None for calls in wire form."""
-    routes = route_templates(settings)
-    decoders: dict[str, Decode | None] = {
-        own.topic: log_decoder(settings, own.format, routes) for own in settings.inputs if own.keyed
-    }
-    decoders[settings.topics.api_calls] = None
-    return decoders
+    return {**_input_decoders(settings, keyed=True), settings.topics.api_calls: None}
 
 
 def _ms(seconds: float) -> int:
