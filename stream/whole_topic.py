@@ -40,7 +40,8 @@ class WholeTopic:
         bounds: first offset and the one after the last, by partition; what comes later is not read.
 
     Raises:
-        CommandError: no broker answers, or there is no such topic (exit code 3).
+        CommandError: no broker answers, or there is no such topic (exit code 3); at the end of the context, the broker
+            has refused something in it.
     """
 
     def __init__(self, settings: Settings, name: str, group_suffix: str, hint: str = _HINT) -> None:
@@ -55,8 +56,10 @@ class WholeTopic:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self.consumer.close()
+        if isinstance(error, KafkaException):
+            raise CommandError(f"{self.name}: the broker refuses: {error.args[0].str()}") from error
 
     def look_again(self) -> None:
         """Look the bounds up again, so that what has come since is read as well."""
