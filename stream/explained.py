@@ -26,7 +26,7 @@ from stream.errors import CommandError, SettingsError
 from stream.findings import Finding
 from stream.known_calls import ClientCalls, KnownCall
 from stream.outcomes import Outcome, outcome_of
-from stream.replay import Progress, Replay
+from stream.replay import Lines, Progress, Replay
 from stream.settings import Settings
 
 
@@ -191,11 +191,9 @@ def calls_of(
         OSError: a file cannot be read.
     """
     calls = _client_calls(settings, finding.client, log_format)
-    for path in files:
-        with path.open("rb") as file:
-            for line in file:
-                calls.decode(line.rstrip(b"\r\n"))
-                progress(len(line))
+    for records in Lines().read(files, progress):
+        for record in records:
+            calls.decode(record.value())
     return calls.between(finding.start, finding.end, finding.calls)
 
 
