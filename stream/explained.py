@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,7 +26,7 @@ from stream.errors import CommandError, SettingsError
 from stream.findings import Finding
 from stream.known_calls import ClientCalls, KnownCall
 from stream.outcomes import Outcome, outcome_of
-from stream.replay import Progress, Replay
+from stream.replay import Lines, Progress, Replay
 from stream.settings import Settings
 
 
@@ -99,6 +99,20 @@ def with_vector(explained: Explained, vector: FeatureVector, judge: Judge) -> Ex
     return msgspec.structs.replace(explained, contributions=_strongest_first(found.contributions))
 
 
+class _Moment(NamedTuple):
+    """A moment at which a session was judged, with its rarest transitions then, the rarest first."""
+
+    sample: Sample
+    verdict: Verdict
+    alert: Alert | None
+    transitions: tuple[Transition, ...] = ()
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Greater the more there is to explain: one that alerted comes before others, then the highest score does."""
+        return self.alert is not None, self.verdict.score
+
+
 class ClientReplay:
     """A run over log files that keeps what one client did.
 
@@ -111,17 +125,14 @@ class ClientReplay:
 
     def __init__(self, settings: Settings, bundle: ModelBundle, client: str, log_format: str) -> None:
         self._calls = _client_calls(settings, client, log_format)
-        client = self._calls.client
+        self._client = self._calls.client
         self._replay = Replay(settings, bundle, log_format, decode=self._calls.decode)
         self._judge = assembly.make_judge(settings, bundle, Judge)
-        self._client = client
-        self._best: dict[str, tuple[Sample, Verdict, Alert | None, tuple[Transition, ...]]] = {}
+        self._best: dict[str, _Moment] = {}
         self._most = settings.alerts.evidence_transitions
 
     def run(self, files: Iterable[Path], progress: Progress = lambda _: None) -> tuple[Explained, list[SessionLine]]:
         """Run and return the client's most anomalous session, and all its sessions in their order.
-
-        Of moments at which a session was judged one that alerted comes before others, then the highest score does.
 
         Raises:
             CommandError: there is no such client in the files.
@@ -130,7 +141,7 @@ class ClientReplay:
             alerts: dict[MarkKey, Alert] = {(own.session_id, own.occasion, own.calls): own for own in batch.alerts}
             for sample, verdict in zip(batch.samples, batch.verdicts, strict=True):
                 if sample.vector.client == self._client:
-                    self._keep(sample, verdict, alerts.get(sample.mark_key))
+                    self._keep(_Moment(sample, verdict, alerts.get(sample.mark_key)))
         if not self._best:
             raise CommandError(
                 f"no session of {self._client} in the files", "gatewatch replay --json FILE lists sessions and clients"
@@ -139,21 +150,18 @@ class ClientReplay:
             SessionLine(name, sample.vector.start, sample.vector.calls, verdict.score, outcome_of(verdict, alert))
             for name, (sample, verdict, alert, _) in self._best.items()
         ]
-        best = max(self._best.values(), key=lambda own: (own[2] is not None, own[1].score))
-        return self._explained(*best), lines
+        return self._explained(max(self._best.values(), key=lambda own: own.rank)), lines
 
-    def _keep(self, sample: Sample, verdict: Verdict, alert: Alert | None) -> None:
-        before = self._best.get(verdict.session_id)
-        if before is not None and (before[2] is not None, before[1].score) >= (alert is not None, verdict.score):
-            return
-        edges = islice(sample.session.edges, sample.n_edges)
-        found = tuple(Transition(*own) for own in rarest(edges, self._most, sample.state.table))
-        self._best[verdict.session_id] = (sample, verdict, alert, found)
+    def _keep(self, moment: _Moment) -> None:
+        before = self._best.get(moment.verdict.session_id)
+        if before is None or moment.rank > before.rank:
+            sample = moment.sample
+            edges = islice(sample.session.edges, sample.n_edges)
+            found = tuple(Transition(*own) for own in rarest(edges, self._most, sample.state.table))
+            self._best[moment.verdict.session_id] = moment._replace(transitions=found)
 
-    def _explained(
-        self, sample: Sample, verdict: Verdict, alert: Alert | None, transitions: tuple[Transition, ...]
-    ) -> Explained:
-        vector = sample.vector
+    def _explained(self, moment: _Moment) -> Explained:
+        vector, verdict, alert = moment.sample.vector, moment.verdict, moment.alert
         found = self._judge.explain(vector, verdict)
         return Explained(
             client=vector.client,
@@ -172,7 +180,7 @@ class ClientReplay:
             reasons=found.reasons,
             counterfactual=found.counterfactual,
             contributions=_strongest_first(found.contributions),
-            transitions=transitions,
+            transitions=moment.transitions,
             known=tuple(self._calls.between(vector.start, vector.end, vector.calls)),
         )
 
@@ -191,11 +199,9 @@ def calls_of(
         OSError: a file cannot be read.
     """
     calls = _client_calls(settings, finding.client, log_format)
-    for path in files:
-        with path.open("rb") as file:
-            for line in file:
-                calls.decode(line.rstrip(b"\r\n"))
-                progress(len(line))
+    for records in Lines().read(files, progress):
+        for record in records:
+            calls.decode(record.value())
     return calls.between(finding.start, finding.end, finding.calls)
 
 

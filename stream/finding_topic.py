@@ -84,12 +84,13 @@ def vector_of(settings: Settings, finding: Finding) -> FeatureVector | None:
     Raises:
         CommandError: no broker answers, or the topic can't be read.
     """
+    key = client_key(finding.client)
     with WholeTopic(settings, settings.topics.features, GROUP) as topic:
         starts = topic.since(finding.created - _AROUND_MS)
         for number, end in topic.since(finding.created + _AROUND_MS).items():
             topic.bounds[number] = (topic.bounds[number][0], end)
         for message in topic.messages(starts, _READ_AT_ONCE):
-            if message.key() != client_key(finding.client):
+            if message.key() != key:
                 continue
             try:
                 vector, _ = decode_features(message.value() or b"", ACCESS_BEHAVIOUR_V1)  # or one that has more

@@ -22,7 +22,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     Attributes are those of Alert, besides:
         created: when the finding was made, by the wall clock; in a replay the call's time.
         call_time: event time of the session's latest call.
-        status: New or Suppressed; empty in one that updates its finding.
+        capped: as Alert's, or rules judged while the tables learned: a finding is as doubtful then, and says no more.
+        status: New or Suppressed; empty in another that updates its finding.
         status_detail: why it is suppressed.
         severity_detail: why the severity is not that of the score; empty when it is.
     """

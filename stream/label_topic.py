@@ -1,11 +1,9 @@
 """The topic of labels: what people said of sessions, read whole and added to. Every method blocks."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import cast
 
 import msgspec
-from confluent_kafka import KafkaException
 
 from scorer.feedback import SessionLabel
 from stream.cycle import AbandonedError, Cycle, DeliveryError, Flushes
@@ -28,7 +26,7 @@ class LabelTopic(WholeTopic):
         settings: how to reach the brokers, and the topic's name.
 
     Raises:
-        CommandError: no broker answers, or there is no such topic (exit code 3).
+        CommandError: as WholeTopic.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -56,20 +54,6 @@ class LabelTopic(WholeTopic):
         except (DeliveryError, AbandonedError) as error:
             hint = "label them again: the latest label of a session holds"
             raise CommandError(f"{self.name} could not be written: {error}", hint) from error
-
-
-@contextmanager
-def label_topic(settings: Settings) -> Iterator[LabelTopic]:
-    """Open the topic of labels.
-
-    Raises:
-        CommandError: no broker answers, or the topic is missing (exit code 3); or the broker refuses.
-    """
-    with LabelTopic(settings) as topic:
-        try:
-            yield topic
-        except KafkaException as error:
-            raise CommandError(f"{topic.name}: the broker refuses: {error.args[0].str()}") from error
 
 
 def latest_labels(records: Iterable[Record], topic: str) -> dict[str, SessionLabel]:

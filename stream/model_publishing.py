@@ -9,7 +9,7 @@ from stream.bundles import read_bundle
 from stream.clock import now_ms
 from stream.errors import CommandError, ExitCode
 from stream.model_records import ModelRecord, ModelRole, Present, no_trial, promotion, trial_record, way_back
-from stream.model_topic import Change, model_topic
+from stream.model_topic import Change, ModelTopic
 from stream.settings import Settings
 
 
@@ -62,7 +62,7 @@ def publish_trial(settings: Settings, bundle: str, schema: FeatureSchema) -> str
         CommandError: it can't be used, or the topic can't be changed.
     """
     trial = _as_trial(settings, bundle, schema)
-    with model_topic(settings) as topic:
+    with ModelTopic(settings) as topic:
         topic.change(lambda _, time: [trial._replace(time=time)])
     return trial.uid
 
@@ -82,7 +82,7 @@ def end_trial(settings: Settings) -> str:
         ended.append(challenger.uid)
         return [no_trial(time)]
 
-    with model_topic(settings) as topic:
+    with ModelTopic(settings) as topic:
         topic.change(decide)
     return ended[-1]
 
@@ -96,7 +96,7 @@ def _as_trial(settings: Settings, bundle: str, schema: FeatureSchema) -> ModelRe
 
 
 def _changed(settings: Settings, decide: Change) -> Published:
-    with model_topic(settings) as topic:
+    with ModelTopic(settings) as topic:
         changes = {change.role: change for change in topic.change(decide)}
         kept = changes.get(ModelRole.PREVIOUS)
         return Published(topic.name, changes[ModelRole.CHAMPION].uid, None if kept is None else kept.uid)

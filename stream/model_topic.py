@@ -1,11 +1,9 @@
 """The topic ``models`` from outside of a worker's event loop: read to its end, and changed. Every method blocks."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import structlog
-from confluent_kafka import KafkaException
 
 from stream import assembly
 from stream.assembly import Models
@@ -50,7 +48,7 @@ class ModelTopic(WholeTopic):
         present: what the topic holds, as far as it was read.
 
     Raises:
-        CommandError: no broker answers, or there is no such topic (exit code 3).
+        CommandError: as WholeTopic.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -105,20 +103,6 @@ class ModelTopic(WholeTopic):
             raise CommandError(f"the topic {self.name} could not be changed: {said}", hint) from error
 
 
-@contextmanager
-def model_topic(settings: Settings) -> Iterator[ModelTopic]:
-    """Open the topic of models.
-
-    Raises:
-        CommandError: no broker answers, or the topic is missing (exit code 3); or the broker refuses.
-    """
-    with ModelTopic(settings) as topic:
-        try:
-            yield topic
-        except KafkaException as error:
-            raise CommandError(f"{topic.name}: the broker refuses: {error.args[0].str()}") from error
-
-
 def read_record(message: Any) -> ModelRecord | None:
     """Return what a message of the client library says; None for one that is none of gatewatch's."""
     return record_of(message.key(), message.value(), message.headers() or ())
@@ -138,7 +122,7 @@ def models_in_use(settings: Settings) -> tuple[Models, FollowedModels | None]:
     if not settings.model.from_topic:
         return assembly.named_models(settings), None
     assembly.challenger_bundle(settings)  # says that none can be named
-    with model_topic(settings) as topic:
+    with ModelTopic(settings) as topic:
         models = TopicModels(topic.name, assembly.SCHEMA)
         _, problems = models.take(topic.read().values())
         for problem in problems:

@@ -187,9 +187,7 @@ class StateReader:
         retrying = Retrying(
             retry=retry_if_exception(_passing),
             wait=wait_exponential(0.1, max=2),
-            before_sleep=lambda state: log.warning(
-                "waiting for the broker", error=str(state.outcome and state.outcome.exception())
-            ),
+            before_sleep=_say_waiting,
             reraise=True,
         )
         return retrying(asked)

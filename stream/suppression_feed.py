@@ -62,14 +62,12 @@ class SuppressionTopicFeed(TopicFeed):
         self._rules = rules
         self._in_force = in_force
 
-    def take(self, messages: Sequence[Message]) -> list[str] | None:
-        """Take rules in; return what is wrong with them, None when nothing came."""
-        return self._rules.take(messages) if messages else None
+    def take(self, messages: Sequence[Message]) -> list[str]:
+        """Take rules in; return what is wrong with them."""
+        return self._rules.take(messages)
 
-    async def taken(self, result: list[str] | None) -> None:
+    async def taken(self, result: list[str]) -> None:
         """Put the rules in force."""
-        if result is None:
-            return
         for problem in result:
             self._in_force.refuse(problem)
         self._in_force.use(self._rules.rules())

@@ -1,11 +1,9 @@
 """The topic ``suppressions`` from outside of a worker's event loop: read whole, and added to. Every method blocks."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import structlog
-from confluent_kafka import KafkaException
 
 from stream.assembly import SCHEMA
 from stream.cycle import AbandonedError, Cycle, DeliveryError, Flushes
@@ -42,7 +40,7 @@ class SuppressionTopic(WholeTopic):
         settings: how to reach the brokers, and the topic's name.
 
     Raises:
-        CommandError: no broker answers, or there is no such topic (exit code 3).
+        CommandError: as WholeTopic.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -77,20 +75,6 @@ class SuppressionTopic(WholeTopic):
             raise CommandError(f"{self.name} could not be written: {error}", hint) from error
 
 
-@contextmanager
-def suppression_topic(settings: Settings) -> Iterator[SuppressionTopic]:
-    """Open the topic of suppression rules.
-
-    Raises:
-        CommandError: no broker answers, or the topic is missing (exit code 3); or the broker refuses.
-    """
-    with SuppressionTopic(settings) as topic:
-        try:
-            yield topic
-        except KafkaException as error:
-            raise CommandError(f"{topic.name}: the broker refuses: {error.args[0].str()}") from error
-
-
 def followed_rules(settings: Settings) -> FollowedRules | None:
     """Return the rules of the topic, read to its end; None when the settings do not have workers follow it.
 
@@ -99,7 +83,7 @@ def followed_rules(settings: Settings) -> FollowedRules | None:
     """
     if not settings.alerts.from_topic:
         return None
-    with suppression_topic(settings) as topic:
+    with SuppressionTopic(settings) as topic:
         rules, problems = topic.read()
         for problem in problems:
             log.error("a suppression rule of the topic is not used", error=problem)

@@ -36,7 +36,7 @@ class TopicFeed(Service):
         self._following: asyncio.Future[None] | None = None
 
     def take(self, messages: Sequence[Message]) -> Any:
-        """Take in what was read, maybe nothing; called in the consumer's thread."""
+        """Take in what was read; called in the consumer's thread."""
         raise NotImplementedError
 
     async def taken(self, result: Any) -> None:
@@ -59,10 +59,12 @@ class TopicFeed(Service):
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
         while not self.should_stop:
-            await self.taken(await loop.run_in_executor(self._thread, self._poll))
+            messages = await loop.run_in_executor(self._thread, self._poll)
+            if messages:
+                await self.taken(await loop.run_in_executor(self._thread, self.take, messages))
 
-    def _poll(self) -> Any:
-        """Wait for records and take them in."""
+    def _poll(self) -> list[Message]:
+        """Wait for records; return those that came, if any did."""
         if self._consumer is None:
             self._consumer = Consumer(self._config)
             self._consumer.assign([self._place])
@@ -75,4 +77,4 @@ class TopicFeed(Service):
                 raise KafkaException(error)
             elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 -- the constant's name
                 log.warning("a topic cannot be read, waiting", topic=self._place.topic, error=error.str())
-        return self.take(messages)
+        return messages

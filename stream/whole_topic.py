@@ -7,6 +7,7 @@ from typing import Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Offset
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from stream.errors import CommandError, ExitCode
 from stream.kafka_config import consumer_config
@@ -16,7 +17,8 @@ from stream.topics import TIMEOUT_S, Topics
 _POLL_S = 0.05
 _SILENCE_S = 30.0
 _HINT = "make it with: gatewatch topics create"
-_PASSING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+_UNLED = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+"""Errors of a partition that was just made: its leader does not know it yet."""
 _LASTING = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}
 """Errors of the consumer that waiting does not mend."""
 
@@ -40,7 +42,8 @@ class WholeTopic:
         bounds: first offset and the one after the last, by partition; what comes later is not read.
 
     Raises:
-        CommandError: no broker answers, or there is no such topic (exit code 3).
+        CommandError: no broker answers, or there is no such topic (exit code 3); at the end of the context, the broker
+            has refused something in it.
     """
 
     def __init__(self, settings: Settings, name: str, group_suffix: str, hint: str = _HINT) -> None:
@@ -55,8 +58,10 @@ class WholeTopic:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self.consumer.close()
+        if isinstance(error, KafkaException):
+            raise CommandError(f"{self.name}: the broker refuses: {error.args[0].str()}") from error
 
     def look_again(self) -> None:
         """Look the bounds up again, so that what has come since is read as well."""
@@ -120,15 +125,13 @@ class WholeTopic:
                     del position[number]
 
     def _bounds_of(self, place: Offset) -> tuple[int, int]:
-        deadline = time.monotonic() + TIMEOUT_S
-        while True:
-            try:
-                return self.consumer.get_watermark_offsets(place, TIMEOUT_S)
-            except KafkaException as error:
-                # A partition that was just made has a leader which does not know it yet.
-                if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
-                    raise
-                time.sleep(_POLL_S)
+        retrying = Retrying(
+            retry=retry_if_exception(_unled),
+            stop=stop_after_delay(TIMEOUT_S),
+            wait=wait_fixed(_POLL_S),
+            reraise=True,
+        )
+        return retrying(self.consumer.get_watermark_offsets, place, TIMEOUT_S)
 
     def _unread(self, starts: Mapping[int, int]) -> dict[int, int]:
         """Return the starts, none before the oldest record, of partitions with something to read."""
@@ -150,3 +153,7 @@ class WholeTopic:
         except KafkaException as error:
             self.consumer.close()
             raise CommandError(f"{self.name} cannot be read: {error.args[0].str()}") from None
+
+
+def _unled(error: BaseException) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in _UNLED

@@ -12,6 +12,7 @@ from featurizer.features import Occasion
 from scorer.alerts import Alert, Transition
 from scorer.reasons import Explanation
 from scorer.severity import Severity
+from scorer.suppression import Suppression
 from stream.encodings.cef import encode_cef
 from tests.alerting import alert_of, vector
 
@@ -23,12 +24,13 @@ LONGEST: Final = {
     "msg": 1023,
     "suid": 1023,
     "suser": 1023,
+    "flexString2": 1023,
     **{f"cs{number}": 4000 for number in range(1, 7)},
 }
 """Most characters of a text, by key, of the extension dictionary in "Implementing ArcSight Common Event Format"."""
 NUMBERS: Final = {"rt", "start", "end", "cnt", "cfp1", "cfp2"}
 ADDRESSES: Final = {"src", "c6a2"}
-LABELLED: Final = {"cfp1", "cfp2", "c6a2", *(f"cs{number}" for number in range(1, 7))}
+LABELLED: Final = {"cfp1", "cfp2", "c6a2", "flexString2", *(f"cs{number}" for number in range(1, 7))}
 _PAIR = re.compile(r"(\w+)=((?:\\.|[^\\=])*?)(?= \w+=|$)")
 _ESCAPED = re.compile(r"\\(.)")
 
@@ -77,7 +79,8 @@ def test_no_character_of_a_client_ends_a_line(client: str) -> None:
 @settings(deadline=None)
 @given(st.text(max_size=9000))
 def test_no_value_is_longer_than_its_key_allows(text: str) -> None:
-    own = alert_of(vector(client="c" + text), transitions=[Transition(text, text, 0.1)])
+    rule = Suppression("r", text, CREATED)
+    own = alert_of(vector(client="c" + text), transitions=[Transition(text, text, 0.1)], suppression=rule)
     for key, value in fields(own).items():
         if key in NUMBERS:
             assert float(value) >= 0
@@ -166,6 +169,12 @@ def test_the_kind_of_a_client_s_name_says_where_it_is_told(client: str, identity
     found = fields(alert_of(vector(client=client, identity=identity)))
     assert {key: found[key] for key in ("suid", "suser", "src") if key in found} == there
     assert (found["flexString1Label"], found["flexString1"]) == ("identity", identity)
+
+
+def test_an_alert_that_a_rule_accounts_for_says_so() -> None:
+    found = fields(alert_of(suppression=Suppression("export", "Nightly = fine", 1_800_000_000_000)))
+    assert found["flexString2Label"] == "suppressed"
+    assert found["flexString2"] == "Nightly = fine (rule export, expires 2027-01-15T08:00:00+00:00)"
 
 
 def test_what_is_not_known_has_no_key() -> None:

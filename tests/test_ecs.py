@@ -15,6 +15,7 @@ from scorer.alerts import Alert, Transition
 from scorer.counterfactual import Counterfactual
 from scorer.reasons import Contribution, Explanation, Reason
 from scorer.severity import Severity
+from scorer.suppression import Suppression
 from stream.encodings.ecs import encode_ecs
 from tests.alerting import REASONS, alert_of, vector
 from tests.ecs_schema import errors
@@ -144,6 +145,13 @@ def test_signs_are_told_as_threat_and_tags() -> None:
 
 def test_without_a_sign_there_is_neither() -> None:
     assert document(alert_of(transitions=[])).keys().isdisjoint({"threat", "tags"})
+
+
+def test_an_alert_that_a_rule_accounts_for_says_so() -> None:
+    found = document(alert_of(suppression=Suppression("export", "Nightly export", 1_800_000_000_000)))
+    rule = {"rule": "export", "reason": "Nightly export", "expires": 1_800_000_000_000}
+    assert (found["gatewatch"]["suppression"], errors(found, OWN)) == (rule, [])
+    assert "suppression" not in document(EARLY)["gatewatch"]
 
 
 def test_the_explanation_is_there_in_full_for_programs() -> None:

@@ -12,7 +12,7 @@ from stream.bundles import read_bundle, write_bundle
 from stream.errors import CommandError, ExitCode
 from stream.model_publishing import publish_trial
 from stream.model_records import ModelRecord, ModelRole, Present, promotion, trial_record
-from stream.model_topic import model_topic
+from stream.model_topic import ModelTopic
 from stream.settings import load_settings
 from tests.kafka_fixture import Kafka
 from tests.kafka_workers import LIVELY, Gatewatch, Load, Worker, wait_for
@@ -106,11 +106,11 @@ def test_of_two_promotions_at_the_same_time_the_first_fails(kafka: Kafka, tmp_pa
     first, second = (trial_record(make_bundle(seed=seed), 0, 8_388_608) for seed in range(2))
 
     def meanwhile(present: Present, time: int) -> list[ModelRecord]:
-        with model_topic(settings) as other:
+        with ModelTopic(settings) as other:
             other.change(lambda found, now: promotion(found, second, now, SCHEMA))
         return promotion(present, first, time, SCHEMA)
 
-    with model_topic(settings) as topic:
+    with ModelTopic(settings) as topic:
         with pytest.raises(CommandError, match="models could not be changed"):
             topic.change(meanwhile)
         assert {role: record.uid for role, record in topic.read().items()} == {ModelRole.CHAMPION: second.uid}
@@ -123,7 +123,7 @@ def test_a_topic_that_takes_less_than_the_setting_says_changes_nothing(kafka: Ka
     with pytest.raises(CommandError, match="Message size too large") as error:
         publish_trial(settings, written(tmp_path, "large", large), SCHEMA)
     assert "gatewatch topics create --check" in error.value.hint
-    with model_topic(settings) as topic:
+    with ModelTopic(settings) as topic:
         assert topic.read() == {}
 
 

@@ -13,7 +13,7 @@ from stream.cli import main
 from stream.demo import EmbeddedBroker
 from stream.encodings.records import alert_record
 from stream.errors import ExitCode
-from stream.label_topic import label_topic
+from stream.label_topic import LabelTopic
 from stream.settings import Settings, load_settings
 from tests.alerting import alert_of, vector, verdict_of
 from tests.simulated_logs import as_flags
@@ -70,7 +70,7 @@ def label(capsys: pytest.CaptureFixture[str], servers: str, *arguments: str, cod
 
 def said(settings: Settings) -> dict[str, tuple[Said, str, int | None, str]]:
     """Return the labels on the topic, read as training does."""
-    with label_topic(settings) as topic:
+    with LabelTopic(settings) as topic:
         return {name: (own.verdict, own.attack, own.hostile_from, own.by) for name, own in topic.read().items()}
 
 

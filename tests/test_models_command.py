@@ -58,7 +58,7 @@ def topic(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> MemoryTopic:
         yield topic
 
     for module in (stream.commands.models, stream.model_publishing):
-        monkeypatch.setattr(module, "model_topic", opened)
+        monkeypatch.setattr(module, "ModelTopic", opened)
     return topic
 
 

@@ -14,7 +14,7 @@ from stream.console import print_json, shown, stdout
 from stream.errors import CommandError, ExitCode
 from stream.finding_topic import all_findings, named_findings
 from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, JsonFlag, settings_of
-from stream.label_topic import label_topic
+from stream.label_topic import LabelTopic
 from stream.settings import Settings
 
 FindingsArgument = Annotated[
@@ -83,7 +83,7 @@ def label(  # noqa: PLR0913 -- one parameter per flag
         session: None if verdict is None else SessionLabel(session, verdict, now_ms(), attack or "", hostile_from, by)
         for session in sessions
     }
-    with label_topic(settings) as topic:
+    with LabelTopic(settings) as topic:
         topic.write(labels)
     if json:
         print_json([{"session_id": own.session_id, "uid": own.uid, "client": own.client} for own in found])
@@ -99,7 +99,7 @@ def precision_of(settings: Settings) -> list[ModelPrecision]:
     Raises:
         CommandError: no broker answers, or a topic is missing or can't be read.
     """
-    with label_topic(settings) as topic:
+    with LabelTopic(settings) as topic:
         labels = topic.read()
     return precision_by_model(((own.model, own.session_id) for own in all_findings(settings)), labels)
 

@@ -15,7 +15,7 @@ from stream.errors import CommandError, ExitCode
 from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, JsonFlag, settings_of
 from stream.model_publishing import end_trial, publish_trial
 from stream.model_records import ModelRecord, ModelRole
-from stream.model_topic import model_topic
+from stream.model_topic import ModelTopic
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Show the topic of models, or try a challenger.")
 
@@ -37,7 +37,7 @@ def show(
 ) -> None:
     """Say which bundles are on the topic, since when, and whether this gatewatch can use them."""
     settings = settings_of(config, assign, {"kafka.bootstrap_servers": bootstrap})
-    with model_topic(settings) as topic:
+    with ModelTopic(settings) as topic:
         present = topic.read()
     rows = [described(present[role]) for role in ModelRole if role in present]
     if json:
@@ -82,7 +82,7 @@ def save(
     if file.suffix != ".zip":
         raise CommandError(f"{file} is not called .zip", "name the file for example our-api.zip", ExitCode.USAGE)
     settings = settings_of(config, assign, {"kafka.bootstrap_servers": bootstrap})
-    with model_topic(settings) as topic:
+    with ModelTopic(settings) as topic:
         record = topic.read().get(role)
     if record is None or record.content is None:
         raise CommandError(f"the topic {topic.name} has no {role}", "gatewatch models show says what there is")

@@ -156,10 +156,10 @@ def remove(
 ) -> None:
     """Take a rule off the topic; one in a file is taken out with an editor."""
     from stream.suppression_records import removal_record  # noqa: PLC0415 -- with its topic, which loads librdkafka
-    from stream.suppression_topic import suppression_topic  # noqa: PLC0415 -- loads librdkafka: a file needs none
+    from stream.suppression_topic import SuppressionTopic  # noqa: PLC0415 -- loads librdkafka: a file needs none
 
     settings = settings_with(config, assign, None, bootstrap, topic=True)
-    with suppression_topic(settings) as topic:
+    with SuppressionTopic(settings) as topic:
         if name not in topic.read()[0].names:
             raise CommandError(
                 f"the topic {topic.name} has no rule {name}", "gatewatch suppress list --topic says which there are"
@@ -308,9 +308,9 @@ def put_on_topic(settings: Settings, entry: RuleEntry) -> str:
         CommandError: the topic is missing, cannot be read or written, or is full.
     """
     from stream.suppression_records import rule_record  # noqa: PLC0415 -- with its topic, which loads librdkafka
-    from stream.suppression_topic import suppression_topic  # noqa: PLC0415 -- loads librdkafka: a file needs none
+    from stream.suppression_topic import SuppressionTopic  # noqa: PLC0415 -- loads librdkafka: a file needs none
 
-    with suppression_topic(settings) as topic:
+    with SuppressionTopic(settings) as topic:
         there = topic.read()[0].names
         if entry.name not in there and len(there) >= MOST_RULES:
             hint = "match by a glob or a network instead, or take one off: gatewatch suppress remove NAME"
@@ -338,9 +338,9 @@ def rules_of(settings: Settings) -> Suppressions:
         CommandError: none is named, or it can't be read, or a rule of a file is wrong.
     """
     if settings.alerts.from_topic:
-        from stream.suppression_topic import suppression_topic  # noqa: PLC0415 -- loads librdkafka: a file needs none
+        from stream.suppression_topic import SuppressionTopic  # noqa: PLC0415 -- loads librdkafka: a file needs none
 
-        with suppression_topic(settings) as topic:
+        with SuppressionTopic(settings) as topic:
             rules, problems = topic.read()
         for problem in problems:
             stderr.print(f"[bold red]refused:[/] {shown(problem)}", soft_wrap=True, highlight=False)

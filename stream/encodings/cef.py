@@ -11,7 +11,7 @@ from typing import Final
 
 from scorer.alerts import Alert
 from scorer.severity import Severity
-from stream.encodings.parts import TITLE, address_of, is_address, is_named
+from stream.encodings.parts import TITLE, account_of, address_of, is_address, is_named
 from stream.encodings.signs import risks_of, techniques_of
 from stream.wire import product_version
 
@@ -61,6 +61,8 @@ def _extension(alert: Alert, created: int) -> Iterator[tuple[str, str]]:
     named += [(item.sub_technique or item.technique).uid for item in techniques_of(alert)]
     yield from _labelled("cs6", "signs", ", ".join(named))
     yield from _labelled("flexString1", "identity", alert.identity)
+    if alert.suppression is not None:
+        yield from _labelled("flexString2", "suppressed", _cut(account_of(alert.suppression), _MEDIUM))
 
 
 def _client(alert: Alert) -> Iterator[tuple[str, str]]:

@@ -126,4 +126,5 @@ def _gatewatch(alert: Alert) -> Gatewatch:
         transitions=alert.transitions,
         grade=alert.grade,
         overflow=UNSET if alert.overflow is None else alert.overflow,
+        suppression=UNSET if alert.suppression is None else alert.suppression,
     )

@@ -14,6 +14,7 @@ from scorer.budget import Overflow
 from scorer.counterfactual import Counterfactual
 from scorer.reasons import Contribution, Reason
 from scorer.severity import Grade, Severity
+from scorer.suppression import Suppression
 
 
 class FieldSet(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,6 +197,7 @@ class Gatewatch(FieldSet, frozen=True, kw_only=True):
         transitions: rarest transitions of the session, first the rarest.
         grade: how the severity came about.
         overflow: what there is to tell of the alert budget; absent without one.
+        suppression: the rule that accounts for the alert; absent when none does.
     """
 
     finding: str
@@ -216,6 +218,7 @@ class Gatewatch(FieldSet, frozen=True, kw_only=True):
     transitions: tuple[Transition, ...]
     grade: Grade
     overflow: Overflow | UnsetType = UNSET
+    suppression: Suppression | UnsetType = UNSET
 
 
 class EcsAlert(FieldSet, frozen=True, kw_only=True, rename={"timestamp": "@timestamp"}):

@@ -1,7 +1,6 @@
 """An Alert as an OCSF Detection Finding (class 2004, OCSF 1.8.0)."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
@@ -12,7 +11,6 @@ from featurizer.identity import Identity
 from scorer.alerts import Alert
 from scorer.reasons import Contribution, Direction
 from scorer.severity import Severity
-from scorer.suppression import Suppression
 from scorer.verdicts import Leg
 from stream.encodings.ocsf_evidence import (
     Actor,
@@ -40,7 +38,7 @@ from stream.encodings.ocsf_objects import (
     Resource,
     Tag,
 )
-from stream.encodings.parts import TITLE, address_of, endpoints_of, is_named, place_of
+from stream.encodings.parts import TITLE, account_of, address_of, endpoints_of, is_named, place_of
 from stream.encodings.signs import ATTACK_VERSION, Named, Technique, risks_of, techniques_of
 from stream.wire import product_version
 
@@ -125,7 +123,7 @@ def finding_of(alert: Alert, created: int) -> DetectionFinding:
         risk_details=alert.grade.sentence or UNSET,
         status_id=3 if suppression else UNSET if follows else 1,
         status="Suppressed" if suppression else UNSET if follows else "New",
-        status_detail=_account_of(suppression) if suppression else UNSET,
+        status_detail=account_of(suppression) if suppression else UNSET,
         is_alert=suppression is None,
         message=alert.message,
         metadata=_metadata(alert, created),
@@ -136,11 +134,6 @@ def finding_of(alert: Alert, created: int) -> DetectionFinding:
         observables=_observables(alert),
         unmapped=_unmapped(alert),
     )
-
-
-def _account_of(suppression: Suppression) -> str:
-    ends = datetime.fromtimestamp(suppression.expires / 1000, UTC).isoformat(timespec="seconds")
-    return f"{suppression.reason} (rule {suppression.rule}, expires {ends})"
 
 
 def _metadata(alert: Alert, created: int) -> Metadata:

@@ -6,6 +6,7 @@ from typing import Final
 
 from featurizer.identity import NAMED, Identity, address_part
 from scorer.alerts import Alert
+from scorer.suppression import Suppression
 
 TITLE: Final = "Anomalous API call behaviour"
 
@@ -41,6 +42,12 @@ def endpoints_of(alert: Alert) -> list[str]:
     """Return the endpoints of the rarest transitions, each once, in order."""
     named = (end for item in alert.transitions for end in (item.source, item.destination))
     return list(dict.fromkeys(named))
+
+
+def account_of(suppression: Suppression) -> str:
+    """Return why an alert is suppressed, by which rule and for how long."""
+    ends = datetime.fromtimestamp(suppression.expires / 1000, UTC).isoformat(timespec="seconds")
+    return f"{suppression.reason} (rule {suppression.rule}, expires {ends})"
 
 
 def time_of(milliseconds: int) -> str:
