@@ -87,13 +87,8 @@ def compile_isolation(fitted: Isolation) -> Ensemble:
     longest = average_path_lengths(np.array([forest.max_samples_]))[0]
     value = -slope / (len(forest.estimators_) * longest)
     trees = [_nodes(own.tree_, fitted.filling, value) for own in forest.estimators_]
-    starts = np.concatenate(([0], np.cumsum([len(tree["feature"]) for tree in trees])))
-    arrays = {name: np.concatenate([tree[name] for tree in trees]) for name in trees[0]}
-    for child in ("left", "right"):
-        own = np.repeat(starts[:-1], np.diff(starts))
-        arrays[child] = np.where(arrays["feature"] == LEAF, LEAF, arrays[child] + own)
     n_features = len(fitted.filling)
-    return Ensemble(Trees.from_arrays({"starts": starts, **arrays}, n_features), -slope * fitted.unusual, n_features)
+    return Ensemble(Trees.joined(trees, n_features), -slope * fitted.unusual, n_features)
 
 
 def average_path_lengths(rows: NDArray[Any]) -> Scores:

@@ -61,13 +61,7 @@ def from_catboost(model: bytes, n_features: int) -> Ensemble:
     if len(bias) != 1 or any(len(tree.leaf_values) != 1 << len(tree.splits) for tree in parts.oblivious_trees):
         raise ValueError("only binary classifiers can be compiled: one value a leaf")
     trees = [_nodes(tree, parts.features_info.float_features, scale) for tree in parts.oblivious_trees]
-    starts = np.concatenate(([0], np.cumsum([len(tree["feature"]) for tree in trees])))
-    arrays = {name: np.concatenate([tree[name] for tree in trees]) for name in trees[0]}
-    for child in ("left", "right"):
-        arrays[child] = np.where(
-            arrays["feature"] == LEAF, LEAF, arrays[child] + np.repeat(starts[:-1], np.diff(starts))
-        )
-    return Ensemble(Trees.from_arrays({"starts": starts, **arrays}, n_features), bias[0], n_features)
+    return Ensemble(Trees.joined(trees, n_features), bias[0], n_features)
 
 
 def _nodes(tree: _Tree, features: list[_Feature], scale: float) -> dict[str, NDArray[Any]]:

@@ -1,15 +1,12 @@
 """Precision: how many of the sessions that a model alerted were attacks, as far as people have said."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 import msgspec
 
 from scorer.feedback import Said, SessionLabel
-
-_Z: Final = 1.959964  # quantile of the normal distribution for 95 %
+from scorer.judged import Share
 
 
 class ModelPrecision(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,8 +51,8 @@ def precision_by_model(alerted: Iterable[tuple[str, str]], labels: Mapping[str, 
 def _precision(model: str, sessions: set[str], labels: Mapping[str, SessionLabel]) -> ModelPrecision:
     said = Counter(labels[name].verdict for name in sessions if name in labels)
     attacks, others = said[Said.TRUE_POSITIVE], said[Said.FALSE_POSITIVE] + said[Said.BENIGN]
-    judged = attacks + others
-    low, high = wilson(attacks, judged) if judged else (None, None)
+    share = Share(attacks, attacks + others)
+    low, high = share.interval if share.of else (None, None)
     return ModelPrecision(
         model=model,
         alerted=len(sessions),
@@ -63,20 +60,7 @@ def _precision(model: str, sessions: set[str], labels: Mapping[str, SessionLabel
         others=others,
         tests=said[Said.TEST],
         unlabelled=len(sessions) - said.total(),
-        precision=attacks / judged if judged else None,
+        precision=share.value if share.of else None,
         low=low,
         high=high,
     )
-
-
-def wilson(hits: int, trials: int) -> tuple[float, float]:
-    """Return the bounds of a share's interval of 95 % (Wilson 1927), which holds for few trials too.
-
-    Args:
-        hits: 0 to ``trials``.
-        trials: at least 1.
-    """
-    share, square = hits / trials, _Z * _Z / trials
-    middle = (share + square / 2) / (1 + square)
-    reach = _Z * math.sqrt(share * (1 - share) / trials + square / (4 * trials)) / (1 + square)
-    return max(0.0, middle - reach), min(1.0, middle + reach)

@@ -99,7 +99,7 @@ def rule_score(vector: FeatureVector, policy: RulePolicy) -> float:
 
 
 def explain_rules(vector: FeatureVector, policy: RulePolicy) -> Explanation:
-    """Return which rules a session broke, first the one it broke most; of a group the one that tells most."""
+    """Return which rules a session broke, first the one it broke most; each is a reason, two of one group as well."""
     ratios = _ratios(vector, policy)
     broken = sorted((name for name, ratio in ratios.items() if ratio >= 1), key=lambda name: (-ratios[name], name))
     return Explanation(

@@ -4,7 +4,7 @@ The score gives a severity; sensitive endpoints and answers move it by steps. It
 there is an alert at all is a matter of the score alone.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from math import nan
@@ -74,8 +74,11 @@ class Grade(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """Why it is not the severity of the score, for a person; empty when it is."""
-        if self.severity is self.by_score:
+        """Why it is not the severity of the score, for a person; empty when it is.
+
+        It is empty too when the factors do not lead there: an alert that is published again has its first severity.
+        """
+        if self.severity is self.by_score or self.severity is not _moved(self.by_score, self.factors):
             return ""
         because = " and ".join(factor.because for factor in self.factors)
         return f"Its severity is {self.severity} instead of {self.by_score}, because {because}."
@@ -118,8 +121,7 @@ class SeverityPolicy(msgspec.Struct, frozen=True):
         found = (self._worth(called, whole=whole), self._answers(vector))
         factors = tuple(factor for factor in found if factor is not None and factor.steps)
         by_score = self.by_score(score)
-        rank = by_score.rank + sum(factor.steps for factor in factors)
-        return Grade(list(Severity)[min(max(rank, 1), len(Severity)) - 1], by_score, factors)
+        return Grade(_moved(by_score, factors), by_score, factors)
 
     def _worth(self, called: Collection[str], *, whole: bool) -> Factor | None:
         """Return what the endpoints do: one sensitive call is enough, harmless are only all of them."""
@@ -147,3 +149,9 @@ class SeverityPolicy(msgspec.Struct, frozen=True):
         if succeeded >= self.mostly:
             return Factor("succeeded", self.succeeded_steps, f"{round(succeeded * 100)} % of its calls succeeded")
         return None
+
+
+def _moved(severity: Severity, factors: Iterable[Factor]) -> Severity:
+    """Return what factors make of a severity."""
+    rank = severity.rank + sum(factor.steps for factor in factors)
+    return list(Severity)[min(max(rank, 1), len(Severity)) - 1]

@@ -1,6 +1,6 @@
 """Trees: the binary decision trees of a fitted ensemble as flat, validated arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,25 +112,41 @@ class Trees:
         Raises:
             ValueError: a tree splits on categories, has more than MAX_LEAVES leaves, or is malformed.
         """
-        starts = np.concatenate(([0], np.cumsum([len(tree) for tree in trees])))
-        nodes = np.concatenate(trees)
-        if nodes["is_categorical"].any():
-            raise ValueError("categorical splits are not supported: encode categories as numbers")
-        leaf = nodes["is_leaf"].astype(bool)
+        return cls.joined([_plain(tree) for tree in trees], n_features)
+
+    @classmethod
+    def joined(cls, trees: Sequence[Mapping[str, NDArray[Any]]], n_features: int) -> "Trees":
+        """Build the trees from the node arrays of each, ``feature`` … ``cover``.
+
+        Args:
+            trees: one mapping a tree; ``left`` and ``right`` count within it, and are of no account at its leaves.
+            n_features: columns of the rows that the trees decide on.
+
+        Raises:
+            ValueError: there is no tree, or one is malformed.
+        """
+        arrays = {name: np.concatenate([tree[name] for tree in trees]) for name in _DTYPES if name != "starts"}
+        starts = np.concatenate(([0], np.cumsum([len(tree["feature"]) for tree in trees])))
         root = np.repeat(starts[:-1], np.diff(starts))
-        return cls.from_arrays(
-            {
-                "starts": starts,
-                "feature": np.where(leaf, LEAF, nodes["feature_idx"]),
-                "threshold": np.where(leaf, 0.0, nodes["num_threshold"]),
-                "missing_left": np.where(leaf, 0, nodes["missing_go_to_left"]).astype(bool),
-                "left": np.where(leaf, LEAF, nodes["left"] + root),
-                "right": np.where(leaf, LEAF, nodes["right"] + root),
-                "value": np.where(leaf, nodes["value"], 0.0),
-                "cover": nodes["count"].astype(np.float64),
-            },
-            n_features,
-        )
+        for child in ("left", "right"):
+            arrays[child] = np.where(arrays["feature"] == LEAF, LEAF, arrays[child] + root)
+        return cls.from_arrays({"starts": starts, **arrays}, n_features)
+
+
+def _plain(tree: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Return the node arrays of scikit-learn's node records."""
+    if tree["is_categorical"].any():
+        raise ValueError("categorical splits are not supported: encode categories as numbers")
+    leaf = tree["is_leaf"].astype(bool)
+    return {
+        "feature": np.where(leaf, LEAF, tree["feature_idx"]),
+        "threshold": np.where(leaf, 0.0, tree["num_threshold"]),
+        "missing_left": ~leaf & tree["missing_go_to_left"].astype(bool),
+        "left": tree["left"],
+        "right": tree["right"],
+        "value": np.where(leaf, tree["value"], 0.0),
+        "cover": tree["count"].astype(np.float64),
+    }
 
 
 def _column(arrays: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:

@@ -32,7 +32,7 @@ class Verdict(msgspec.Struct, frozen=True):
     Attributes:
         session_id: the session judged.
         occasion: which of its vectors (``growing``, ``quiet``, ``closed``).
-        model: uid of the model bundle.
+        model: uid of the model bundle, or of the rules.
         score: probability of anomaly, 0 to 1.
         threshold: the score from which this occasion counts as anomalous.
         readiness: of a ``learning`` verdict only rules can make an alert.

@@ -14,7 +14,6 @@ from scorer.alerts import Alert
 from scorer.bundle import ModelBundle
 from scorer.severity import Severity
 from scorer.verdicts import Verdict
-from stream.assembly import SCHEMA
 from stream.batches import Batch, Sample
 from stream.console import stdout
 from stream.dead_letters import DeadLetter
@@ -121,7 +120,8 @@ class TextReport:
         table = Table("score", "client", "start", "calls", "edges", "endpoints", "ended by", box=None, pad_edge=False)
         for score, _, sample in sorted(self._best, key=lambda entry: entry[:2], reverse=True):
             vector = sample.vector
-            edges, endpoints = (vector.values[SCHEMA.names.index(name)] for name in ("n_connections", "n_apis"))
+            values = vector.named()
+            edges, endpoints = values["n_connections"], values["n_apis"]
             start = datetime.fromtimestamp(vector.start / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
             cells = (f"{vector.calls:,}", f"{edges:,.0f}", f"{endpoints:,.0f}", str(vector.close_reason))
             table.add_row(f"{score:.3f}", escape(vector.client), start, *cells)
@@ -150,7 +150,7 @@ def session_document(sample: Sample, verdict: Verdict) -> dict[str, Any]:
         "end": vector.end,
         "calls": vector.calls,
         "close_reason": vector.close_reason,
-        "features": dict(zip(SCHEMA.names, vector.values, strict=True)),
+        "features": vector.named(),
         "score": verdict.score,
         "readiness": verdict.readiness,
     }

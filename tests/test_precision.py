@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.feedback import Said, SessionLabel
-from scorer.precision import precision_by_model, wilson
+from scorer.judged import Share
+from scorer.precision import precision_by_model
 
 
 def said(**verdicts: Said) -> dict[str, SessionLabel]:
@@ -36,7 +37,7 @@ def test_no_alerts_have_no_precision() -> None:
 @given(st.integers(1, 10_000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
 def test_an_interval_holds_the_share_and_stays_between_0_and_1(case: tuple[int, int]) -> None:
     hits, trials = case
-    low, high = wilson(hits, trials)
+    low, high = Share(hits, trials).interval
     assert (
         0 <= low <= hits / trials <= high <= 1
         or low == pytest.approx(hits / trials)
@@ -52,4 +53,4 @@ def test_an_interval_is_the_published_one() -> None:
         (0, 20): (0.0, 0.1611),
         (1, 29): (0.0061, 0.1718),
     }.items():
-        assert wilson(hits, trials) == pytest.approx(bounds, abs=5e-5)
+        assert Share(hits, trials).interval == pytest.approx(bounds, abs=5e-5)

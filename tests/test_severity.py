@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurizer.features import GATEWAY_V1, FeatureVector
-from scorer.severity import Severity, SeverityPolicy, Worth
+from scorer.severity import Factor, Grade, Severity, SeverityPolicy, Worth
 from stream import assembly
 from stream.settings import load_settings
 from tests.alerting import VECTOR
@@ -121,6 +121,13 @@ def test_what_moves_it_adds_up_and_is_told() -> None:
         "Its severity is medium instead of critical, because it called harmless endpoints only and 90 % of its calls "
         "were answered 4xx."
     )
+
+
+@pytest.mark.parametrize("factors", [(), (Factor("failed", -1, "90 % of its calls were answered 4xx"),)])
+def test_an_alert_published_again_gives_no_reason_for_a_severity_that_it_had_by_another_score(
+    factors: tuple[Factor, ...],
+) -> None:
+    assert Grade(Severity.CRITICAL, Severity.HIGH, factors).sentence == ""
 
 
 def test_it_ends_at_low_and_at_critical() -> None:

@@ -121,7 +121,6 @@ class Addresses:
 
     def __init__(self, like: ApiCall, rng: np.random.Generator, *, within: bool) -> None:
         self._rng = rng
-        self._known = like.address is not None
         fixed = like.address in {None, like.client}
         self._change = rng.uniform(0.02, 1.0) if not fixed and rng.random() < _PROXIED_SHARE else 0.0
         self._pool = int(rng.integers(2, 20))
@@ -131,7 +130,7 @@ class Addresses:
 
     def next(self) -> str | None:
         """Return the address of the next call; None when the benign calls have none."""
-        if self._known and self._change and self._rng.random() < self._change:
+        if self._change and self._rng.random() < self._change:
             self._own = self._another()
         return self._own
 

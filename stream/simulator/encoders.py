@@ -57,13 +57,12 @@ def encoder(format: TrafficFormat) -> Encoder:  # noqa: A002 -- the word that se
 
 def encode_nginx_json(call: SimulatedCall) -> bytes:
     """Return a call as a line of NGINX's JSON log: stamped at its end, without its query."""
-    address, user = call.address, "" if call.client == call.address else call.client
     took_ms = round(call.duration_ms)
     end = call.time + took_ms
     line = _NginxLine(
         msec=f"{end // 1000}.{end % 1000:03d}",
-        remote_addr=address,
-        remote_user=user,
+        remote_addr=call.address,
+        remote_user=call.user,
         request_method=call.method,
         path=call.path.partition("?")[0],
         status=f"{call.status:03d}",
@@ -75,13 +74,12 @@ def encode_nginx_json(call: SimulatedCall) -> bytes:
 
 def encode_combined(call: SimulatedCall) -> bytes:
     """Return a call as a combined line: stamped at its end, followed by the request time."""
-    address, user = call.address, "" if call.client == call.address else call.client
     took_ms = round(call.duration_ms)
     stamp = _clf((call.time + took_ms) // 1000)
     request = escaped(f"{call.method} {call.path} HTTP/1.1")
     sent = 0 if call.status == 204 or call.method == "HEAD" else 120 + (zlib.crc32(call.path.encode()) & 0xFFF)
     line = (
-        f'{address} - {escaped(user) or "-"} [{stamp}] "{request}" {call.status:03d} {sent} "-" "{_AGENT}" '
+        f'{call.address} - {escaped(call.user) or "-"} [{stamp}] "{request}" {call.status:03d} {sent} "-" "{_AGENT}" '
         f"{took_ms // 1000}.{took_ms % 1000:03d}"
     )
     return line.encode("ascii")

@@ -43,6 +43,11 @@ class SimulatedCall(msgspec.Struct, frozen=True, gc=False):
     request_id: str
     address: str
 
+    @property
+    def user(self) -> str:
+        """The client's name; empty when it is known by its address alone."""
+        return "" if self.client == self.address else self.client
+
 
 class Visit:
     """One client's session while it goes on.
