@@ -11,7 +11,7 @@ from stream.adapters import FORMATS
 from stream.dead_letters import Reason
 from tests.kafka_fixture import Kafka
 from tests.kafka_workers import LIVELY, Gatewatch, alarmed
-from tests.ocsf_schema import validator
+from tests.ocsf_schema import errors
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -60,9 +60,8 @@ def test_the_corpus_of_every_gateway_leads_to_alerts_that_follow_the_schema(kafk
         assert worker.stop() == 0
 
     alerts = gatewatch.documents(gatewatch.anomalies)
-    check = validator()
     for alert in alerts:
-        check.validate(alert)
+        assert errors(alert) == []
     assert {alert["metadata"]["log_name"] for alert in alerts} == set(topics.values())
     letters: Counter[str] = Counter()
     for letter in gatewatch.read(gatewatch.dead_letters):
