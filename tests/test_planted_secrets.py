@@ -8,7 +8,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,10 +24,10 @@ from stream.records import TopicPartition
 from stream.roles import CheckpointPolicy, DetectStage, NormaliseStage
 from stream.settings import Settings, load_settings
 from stream.wire import Outgoing
+from tests import golden_records
 from tests import identity_records as own
 from tests.records import NOW, Made, plain_judge
 
-GOLDEN = Path(__file__).parent / "golden"
 PLANT = "S3cr3t-"
 """How every planted secret begins; those of the corpus all say ``secret``."""
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJTM2NyM3QtIn0.UzNjcjN0LVMzY3IzdC0"  # noqa: S105 -- to be found
@@ -101,10 +100,8 @@ def planted() -> dict[str, list[bytes]]:
 def corpus() -> Mapping[str, list[bytes | None]]:
     """Return the records of each format."""
     records: dict[str, list[bytes | None]] = defaultdict(list)
-    for file in sorted(GOLDEN.glob("*/*.jsonl")):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)["record"]
-            records[file.parent.name].append(None if record is None else record.encode("utf-8", "surrogateescape"))
+    for file in golden_records.files():
+        records[file.parent.name] += golden_records.records(file)
     for name, more in planted().items():
         records[name] += more
     return records
