@@ -192,19 +192,22 @@ def test_commands_that_follow_nothing_have_no_rules_of_the_topic() -> None:
     assert assembly.suppressions(load_settings(overrides={"alerts.suppressions": "topic:"})) == Suppressions()
 
 
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> EmbeddedBroker:
+    """A broker with an empty topic of rules; the working folder has no gatewatch.toml."""
+    monkeypatch.chdir(tmp_path)
+    broker = EmbeddedBroker()
+    broker.make_topics(["suppressions"])
+    return broker
+
+
 class TestCommand:
     @pytest.fixture
-    def run(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> Callable[..., str]:
+    def run(self, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         """Run ``gatewatch suppress`` against an embedded broker; return what it prints, or complains of."""
-        monkeypatch.chdir(tmp_path)
-        broker = EmbeddedBroker()
-        broker.make_topics(["suppressions"])
-        settings = {"kafka.properties.fetch.wait.max.ms": 20, "kafka.bootstrap_servers": broker.bootstrap_servers}
 
-        def command(*arguments: str, code: int = 0, keep: EmbeddedBroker = broker) -> str:  # noqa: ARG001 -- keeps it up
-            assert main(["suppress", *arguments, *as_flags(settings)]) == code
+        def command(*arguments: str, code: int = 0) -> str:
+            assert main(["suppress", *arguments, "--bootstrap-servers", broker.bootstrap_servers]) == code
             out, err = capsys.readouterr()
             return err if code else out
 
@@ -227,15 +230,12 @@ class TestCommand:
         assert "the rules are in the one or on the other" in two
 
 
-def test_a_worker_reads_the_topic_to_its_end_before_it_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    broker = EmbeddedBroker()
-    broker.make_topics(["suppressions"])
-    quick = {"kafka.properties.fetch.wait.max.ms": 20, "kafka.bootstrap_servers": broker.bootstrap_servers}
-    assert followed_rules(load_settings(overrides=quick)) is None
-    settings = load_settings(overrides={**quick, "alerts.suppressions": "topic:"})
+def test_a_worker_reads_the_topic_to_its_end_before_it_starts(broker: EmbeddedBroker) -> None:
+    servers = {"kafka.bootstrap_servers": broker.bootstrap_servers}
+    assert followed_rules(load_settings(overrides=servers)) is None
+    settings = load_settings(overrides={**servers, "alerts.suppressions": "topic:"})
     for name in ("b", "a"):
-        flags = ["--client", "x", "--expires", "1d", "--reason", "y", "--topic", *as_flags(quick)]
+        flags = ["--client", "x", "--expires", "1d", "--reason", "y", "--topic", *as_flags(servers)]
         assert main(["suppress", "add", name, *flags]) == 0
     found = followed_rules(settings)
     assert found is not None
