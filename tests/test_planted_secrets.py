@@ -92,7 +92,7 @@ def planted() -> dict[str, list[bytes]]:
     found = {name: [line.encode()] for name, line in lines.items()}
     for name, line in lines.items():
         shipped = {"log": line, "stream": "stdout", "attrs": SENT}
-        found[name] += [json.dumps(shipped).encode(), f'{{"half": "{PLANT}".encode()'.encode()]
+        found[name] += [json.dumps(shipped).encode(), f'{{"half": "{PLANT}'.encode()]
     return found
 
 
