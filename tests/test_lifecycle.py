@@ -58,8 +58,7 @@ def test_a_restart_neither_repeats_nor_forgets_a_rise() -> None:
         before = run(first, walk(GROWING[:cut]))
         marks = [mark_record(state, mark, TOPICS.state) for state, mark in before.marks]
         saved = restored(first, checkpoint(first.partitions[CALLS], TOPICS, partitions=1))
-        replayed = restored(first, [])
-        replayed.partitions[CALLS].marks = {mark.key: mark for _, mark in before.marks}
+        replayed = restored(first, marks)
         replayed.replay(walk(GROWING[:cut]))
         assert len(marks) == len(before.alerts)
         for after in (saved, replayed):
