@@ -43,9 +43,9 @@ def check(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) ->
     return capsys.readouterr().out
 
 
-def checked(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
+def checked(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
     """Return what the command says to programs."""
-    document: dict[str, Any] = json.loads(check(capsys, *arguments, "--json", code=code))
+    document: dict[str, Any] = json.loads(check(capsys, *arguments, "--json"))
     return document
 
 
