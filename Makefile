@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Nothing is compiled here and no build tool is fetched besides the pinned one.
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --require-virtualenv
-EDITABLE := $(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable
+EDITABLE := install --quiet --constraint constraints.txt --no-build-isolation --editable
 UV     := uv==0.13.9
 COMPOSE  := docker compose --env-file .cache/compose.env
 
@@ -59,14 +59,13 @@ clean: ## remove the virtual environment, caches and what was built
 
 # Both stamps are older than pyproject.toml or constraints.txt when there is something to install.
 $(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/ready
-	$(EDITABLE) .
+	$(PIP) $(EDITABLE) .
 	@touch $@
 
 # uv is several times as fast with that many packages; pip knows more ways to a mirror, and takes over where uv finds none.
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/ready
 	$(PIP) install --quiet $(UV)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --no-build-isolation --editable '.[dev]' \
-	  || $(EDITABLE) '.[dev]'
+	$(BIN)/uv pip $(EDITABLE) '.[dev]' --python $(BIN)/python || $(PIP) $(EDITABLE) '.[dev]'
 	@touch $@ $(VENV)/run.stamp
 
 $(VENV)/ready:

@@ -17,7 +17,6 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from featurizer.calls import decode_call, encode_call
@@ -27,6 +26,7 @@ from stream.adapters.fields import LONGEST_CLIENT
 from stream.adapters.own import LONGEST_ENDPOINT
 from stream.adapters.times import EARLIEST, LATEST
 from stream.dead_letters import Reason
+from tests import golden_records
 
 PINNED = ("/users/{name}", "GET /reports/{year}-{month}.csv", "/files/{rest+}")
 SPICES = [
@@ -92,9 +92,7 @@ def as_text(line: bytes) -> str:
 
 def seeds(format_name: str = "*") -> list[bytes]:
     """Return the records of the golden files, of all formats or of one."""
-    files = sorted((Path(__file__).parent / "golden").glob(f"{format_name}/*.jsonl"))
-    records = [json.loads(line)["record"] for file in files for line in file.read_text().splitlines()]
-    return [record.encode("utf-8", "surrogateescape") for record in records if record]
+    return [own for file in golden_records.files(format_name) for own in golden_records.records(file) if own]
 
 
 def reshaped(seed: bytes, rng: random.Random) -> bytes:

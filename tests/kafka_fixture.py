@@ -19,7 +19,7 @@ class Kafka:
 
     Attributes:
         prefix: begins the names of this test's topics, groups and transactional ids.
-        start: starts a worker by its arguments and the file for what it writes; None: nothing but the interpreter does.
+        start: starts ``gatewatch``; None: workers are started by the interpreter, and commands not at all.
     """
 
     def __init__(self, broker: Broker, start: Start | None = None) -> None:

@@ -105,15 +105,11 @@ class Gatewatch:
 
     def command(self, *arguments: str, **more: object) -> tuple[int, str, str]:
         """Run a command with the settings; return its exit code, standard output and standard error."""
-        if self.start is not None:
-            self._started += 1
-            out, errors = (self._folder / f"command-{self._started}.{name}" for name in ("out", "err"))
-            code = self.start([*arguments, *self.flags(**more)], out, errors).wait(60)
-            return code, out.read_text(), errors.read_text()
-        done = subprocess.run(
-            [*GATEWATCH, *arguments, *self.flags(**more)], capture_output=True, text=True, timeout=60, check=False
-        )
-        return done.returncode, done.stdout, done.stderr
+        assert self.start is not None
+        self._started += 1
+        out, errors = (self._folder / f"command-{self._started}.{name}" for name in ("out", "err"))
+        code = self.start([*arguments, *self.flags(**more)], out, errors).wait(60)
+        return code, out.read_text(), errors.read_text()
 
     def worker(self, role: str = "all", port: int | None = None, before: str = "", **more: object) -> "Worker":
         """Start a worker; use it as a context.

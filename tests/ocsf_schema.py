@@ -9,6 +9,7 @@ The first command is OCSF's own compiler, run on the schema's repository at tag 
 import json
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,15 @@ def schema_of(compiled: Compiled) -> dict[str, Any]:
     }
 
 
+@cache
 def validator() -> jsonschema.Draft202012Validator:
     """Return a validator of findings."""
     return jsonschema.Draft202012Validator(json.loads(FILE.read_text(encoding="utf-8")))
+
+
+def errors(finding: Mapping[str, Any]) -> list[str]:
+    """Return what of a finding is against the schema: attributes, types, enums with their captions, constraints."""
+    return [f"{error.json_path}: {error.message}" for error in validator().iter_errors(finding)]
 
 
 def _types(compiled: Compiled) -> list[str]:

@@ -1,7 +1,6 @@
 """Every trap of the input formats, as records with what must become of them."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,20 +8,16 @@ import pytest
 
 from featurizer.routes import RouteTemplates
 from stream.adapters import FORMATS, decoder
-
-GOLDEN = Path(__file__).parent / "golden"
+from tests import golden_records
+from tests.golden_records import as_bytes
 
 
 def cases() -> list[Any]:
     return [
-        pytest.param(file.parent.name, json.loads(line), id=f"{file.parent.name}/{file.stem}:{number}")
-        for file in sorted(GOLDEN.glob("*/*.jsonl"))
-        for number, line in enumerate(file.read_text().splitlines(), start=1)
+        pytest.param(file.parent.name, case, id=f"{file.parent.name}/{file.stem}:{number}")
+        for file in golden_records.files()
+        for number, case in enumerate(golden_records.cases(file), start=1)
     ]
-
-
-def as_bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
 
 
 @pytest.mark.parametrize(("format_name", "case"), cases())
@@ -42,7 +37,7 @@ def test_golden_record(format_name: str, case: dict[str, Any]) -> None:
 
 
 def test_every_format_has_golden_records() -> None:
-    assert {file.parent.name for file in GOLDEN.glob("*/*.jsonl")} == set(FORMATS)
+    assert {file.parent.name for file in golden_records.files()} == set(FORMATS)
 
 
 def test_no_secret_of_the_golden_records_reaches_a_call_or_a_detail() -> None:

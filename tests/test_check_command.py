@@ -12,18 +12,21 @@ import pytest
 
 from featurizer.routes import RouteTemplates
 from stream import console
-from stream.adapters import FORMATS, decoder
+from stream.adapters import decoder
 from stream.checking import sample as sampling
 from stream.cli import main
+from stream.records import TopicPartition
 from stream.settings import load_settings
+from tests import golden_records
+from tests.golden_records import as_bytes
+from tests.records import Made
 from tests.traffic_paths import USERS
 
 TESTS = Path(__file__).parent
 REAL_LOG = TESTS / "data/elastic_apache_access.log"
-CORPORA = sorted(
-    file for file in TESTS.glob("golden/*/*.jsonl") if file.parent.name in FORMATS and file.parent.name != "auto"
-)
+CORPORA = [file for file in golden_records.files() if file.parent.name != "auto"]
 NOW = 1_800_000_000_000
+ARRIVAL = 1_790_000_000_500
 
 
 @pytest.fixture(autouse=True)
@@ -40,20 +43,20 @@ def check(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) ->
     return capsys.readouterr().out
 
 
-def checked(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
+def checked(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
     """Return what the command says to programs."""
-    document: dict[str, Any] = json.loads(check(capsys, *arguments, "--json", code=code))
+    document: dict[str, Any] = json.loads(check(capsys, *arguments, "--json"))
     return document
 
 
 def log(*lines: str, name: str = "access.log") -> str:
-    Path(name).write_bytes(b"".join(line.encode("utf-8", "surrogateescape") + b"\n" for line in lines))
+    Path(name).write_bytes(b"".join(as_bytes(line) + b"\n" for line in lines))
     return name
 
 
 def corpus(file: Path) -> list[str]:
     """Return the records of a corpus that fit into a line."""
-    records = [json.loads(line)["record"] for line in file.read_text().splitlines()]
+    records = [case["record"] for case in golden_records.cases(file)]
     return [record for record in records if record and "\n" not in record]
 
 
@@ -61,7 +64,7 @@ def calls_of(format_name: str) -> list[str]:
     """Return records of a format that are calls, of its corpus."""
     decode = decoder(format_name, RouteTemplates())
     records = [record for file in CORPORA if file.parent.name == format_name for record in corpus(file)]
-    read = [(record, decode(record.encode("utf-8", "surrogateescape"))) for record in records]
+    read = [(record, decode(as_bytes(record))) for record in records]
     return [record for record, decoded in read if decoded.calls and not decoded.rejects]
 
 
@@ -81,8 +84,8 @@ def own(number: int = 0, **fields: Any) -> str:
 def test_every_corpus_is_of_the_format_that_it_is_of(
     file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records = [json.loads(line)["record"] for line in file.read_text().splitlines()]
-    monkeypatch.setattr("stream.whole_topic.WholeTopic", FakeTopic.given([FakeMessage(0, 0, own) for own in records]))
+    records = [Made(record, time=ARRIVAL) for record in golden_records.records(file)]
+    monkeypatch.setattr("stream.whole_topic.WholeTopic", FakeTopic.given(records))
 
     document = json.loads(_printed(capsys, "--topic", "logs"))
 
@@ -384,7 +387,12 @@ class TestSources:
     def test_of_a_topic_the_last_records_of_each_partition_are_read(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        records = [FakeMessage(0, 7, own()), FakeMessage(1, 3, own(time=NOW)), FakeMessage(1, 4, None)]
+        first, second = (TopicPartition("edge", number) for number in range(2))
+        records = [
+            Made(own().encode(), 7, first, ARRIVAL),
+            Made(own(time=NOW).encode(), 3, second, ARRIVAL),
+            Made(None, 4, second, ARRIVAL),
+        ]
         monkeypatch.setattr("stream.whole_topic.WholeTopic", FakeTopic.given(records))
 
         document = checked(capsys, "--topic", "edge", "--sample", "10")
@@ -399,28 +407,10 @@ class TestSources:
         assert "1 call is in the future" in printed
 
 
-class FakeMessage:
-    def __init__(self, partition: int, offset: int, value: str | None) -> None:
-        self._place = (partition, offset)
-        self._value = value
-
-    def partition(self) -> int:
-        return self._place[0]
-
-    def offset(self) -> int:
-        return self._place[1]
-
-    def timestamp(self) -> tuple[int, int]:
-        return (1, 1_790_000_000_500)
-
-    def value(self) -> bytes | None:
-        return None if self._value is None else self._value.encode("utf-8", "surrogateescape")
-
-
 class FakeTopic:
     """A topic that hands out what it was given."""
 
-    records: list[FakeMessage]
+    records: list[Made]
     starts: dict[int, int]
 
     def __init__(self, *_: object) -> None:
@@ -432,12 +422,12 @@ class FakeTopic:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def messages(self, starts: dict[int, int], _at_once: int, _report: object) -> list[FakeMessage]:
+    def messages(self, starts: dict[int, int], _at_once: int, _report: object) -> list[Made]:
         type(self).starts = starts
         return self.records
 
     @classmethod
-    def given(cls, records: list[FakeMessage]) -> type[Self]:
+    def given(cls, records: list[Made]) -> type[Self]:
         cls.records = records
         return cls
 

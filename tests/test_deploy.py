@@ -1,6 +1,5 @@
 """Prometheus rules and Grafana dashboards: right by Prometheus' own tool, and about metrics that there are."""
 
-import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from stream.telemetry import METRICS, Telemetry
+from tests.conftest import in_ci
 from tests.dashboards import dashboard_queries, dashboards, panels
 from tests.programs import find_program
 from tests.topology import RATE_INTERVAL, prometheus_config
@@ -51,7 +51,7 @@ def promtool() -> str:
     found = find_program("promtool")
     if found is None:
         message = "promtool is not installed: apt-get install prometheus"
-        if os.environ.get("CI") == "true":
+        if in_ci():
             pytest.fail(message)
         pytest.skip(message)
     return found

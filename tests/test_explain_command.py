@@ -61,7 +61,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> s
 
 def test_a_client_of_a_log_is_explained_by_its_most_anomalous_session(capsys: pytest.CaptureFixture[str]) -> None:
     found: dict[str, Any] = json.loads(run(capsys, "calls.jsonl", "--client", "user:ann", "--json"))
-    assert [(own["calls"], own["outcome"]) for own in found["sessions"]][1][0] == 2
+    assert found["sessions"][1]["calls"] == 2
     assert (found["client"], found["model"], found["outcome"]) == ("user:ann", BUNDLE.uid, "alert")
     assert len(found["contributions"]) == len(ACCESS_BEHAVIOUR_V1.names)
     assert len(found["known"]) == found["calls"]
@@ -91,7 +91,7 @@ def test_with_keys_a_client_is_found_by_its_name_and_by_an_older_pseudonym(capsy
 
 def test_people_see_calls_paths_graph_and_features(capsys: pytest.CaptureFixture[str]) -> None:
     printed = run(capsys, "calls.jsonl", "--client", "user:ann")
-    assert "  → GET /b/{id}, 4 times" in printed or "  → GET /b/{id}, 3 times" in printed
+    assert "  → GET /b/{id}, 3 times" in printed
     for text in ("reached the threshold", "Paths and their endpoints", "/a/42", "n_connections", "Rarest transitions"):
         assert text in printed
     assert "q=1" not in printed

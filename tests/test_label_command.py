@@ -16,11 +16,8 @@ from stream.errors import ExitCode
 from stream.label_topic import LabelTopic
 from stream.settings import Settings, load_settings
 from tests.alerting import alert_of, vector, verdict_of
-from tests.simulated_logs import as_flags
 
 CREATED = 1_700_000_050_000
-QUICK = {"kafka.properties.fetch.wait.max.ms": 20}
-"""The mock cluster answers a fetch only when this time is over."""
 
 
 def alert(session: str, model: str = "old-1", client: str = "ann") -> Alert:
@@ -58,12 +55,12 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def settings(servers: str) -> Settings:
-    return load_settings(overrides={"kafka.bootstrap_servers": servers, **QUICK})
+    return load_settings(overrides={"kafka.bootstrap_servers": servers})
 
 
 def label(capsys: pytest.CaptureFixture[str], servers: str, *arguments: str, code: int = 0) -> str:
     """Return what the command prints, on standard error when it fails."""
-    assert main(["label", *arguments, "--bootstrap-servers", servers, *as_flags(QUICK)]) == code
+    assert main(["label", *arguments, "--bootstrap-servers", servers]) == code
     out, err = capsys.readouterr()
     return err if code else out
 

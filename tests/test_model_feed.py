@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 from prometheus_client import CollectorRegistry
 
 import stream.topic_feed
@@ -19,6 +19,7 @@ from stream.model_reload import ModelReload
 from stream.settings import load_settings
 from stream.telemetry import Telemetry
 from tests.model_factory import make_bundle
+from tests.polled_topics import FakeConsumer, polled
 from tests.records import decode_words
 
 CHAMPION, CHALLENGER, PREVIOUS = ModelRole
@@ -27,32 +28,11 @@ FIRST, SECOND, THIRD = (trial_record(make_bundle(seed=seed), 0, 8_388_608) for s
 
 def message(record: ModelRecord) -> Any:
     """Return a record as the client library hands it out."""
-    made = outgoing("models", record)
-    parts = {"error": None, "key": made.key, "value": made.value, "headers": list(made.headers)}
-    return SimpleNamespace(**{name: (lambda value=value: value) for name, value in parts.items()})
+    return polled(outgoing("models", record))
 
 
 def failure(code: int, *, fatal: bool = False) -> Any:
     return SimpleNamespace(error=lambda: KafkaError(code, "said", fatal))
-
-
-class FakeConsumer:
-    """Hands out one list of messages after the other."""
-
-    places: list[TopicPartition]
-
-    def __init__(self, polls: list[list[Any]]) -> None:
-        self.polls = polls
-        self.closed = False
-
-    def assign(self, places: list[TopicPartition]) -> None:
-        self.places = places
-
-    def consume(self, _most: int, _timeout_s: float) -> list[Any]:
-        return self.polls.pop(0) if self.polls else []
-
-    def close(self) -> None:
-        self.closed = True
 
 
 class Following:

@@ -20,17 +20,11 @@ from scorer.verdicts import Leg
 from stream.encodings.ocsf import detection_finding
 from stream.encodings.records import alert_record
 from tests.alerting import MANY, PLAIN, RARE, UNKNOWN, VECTOR, alert_of, vector
-from tests.ocsf_schema import validator
+from tests.ocsf_schema import errors
 
 CREATED = 1_700_000_050_000
 
-SCHEMA = validator()
 USER_UID, IP_ADDRESS, RESOURCE_UID = 31, 2, 10
-
-
-def assert_follows_the_schema(finding: dict[str, Any]) -> None:
-    """Check attributes, requirements, types, enums with their captions, and constraints of every object."""
-    assert [f"{error.json_path}: {error.message}" for error in SCHEMA.iter_errors(finding)] == []
 
 
 def resolve(finding: dict[str, Any], path: str) -> Any:
@@ -100,7 +94,7 @@ def test_every_alert_follows_the_schema(
 ) -> None:
     own = vector(occasion=occasion, client=client, identity=identity)
     alert = alert_of(own, explanation=named, transitions=seen, capped=capped, follows=follows)
-    assert_follows_the_schema(detection_finding(msgspec.structs.replace(alert, score=score), CREATED))
+    assert errors(detection_finding(msgspec.structs.replace(alert, score=score), CREATED)) == []
 
 
 @pytest.mark.parametrize(
@@ -132,7 +126,7 @@ def test_a_finding_that_breaks_the_schema_is_noticed(wrong: str, spoil: Callable
     """The tests of this module mean something."""
     finding = deepcopy(detection_finding(EARLY, CREATED))
     spoil(finding)
-    assert any(wrong in error.message for error in SCHEMA.iter_errors(finding))
+    assert any(wrong in error for error in errors(finding))
 
 
 @pytest.mark.parametrize("alert", [EARLY, CLOSING], ids=["early", "closing"])
@@ -210,7 +204,7 @@ def test_only_a_growing_session_points_to_a_record_of_its_own(occasion: Occasion
 def test_severities_and_risks_are_called_alike(severity: Severity) -> None:
     finding = detection_finding(msgspec.structs.replace(EARLY, severity=severity), CREATED)
     assert finding["severity"].lower() == finding["risk_level"].lower() == severity
-    assert_follows_the_schema(finding)
+    assert errors(finding) == []
 
 
 def test_the_score_in_percent_is_confidence_and_risk() -> None:
@@ -306,7 +300,7 @@ def test_the_kind_of_a_client_s_name_says_where_it_is_told(
     client: str, identity: str, user: dict[str, Any], address: str | None
 ) -> None:
     found = detection_finding(alert_of(vector(client=client, identity=identity)), CREATED)
-    assert_follows_the_schema(found)
+    assert errors(found) == []
     evidence = found["evidences"][0]
     assert evidence["actor"]["user"] == user
     assert evidence.get("src_endpoint") == (None if address is None else {"ip": address})

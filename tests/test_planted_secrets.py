@@ -8,7 +8,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,18 +16,21 @@ from featurizer.routes import RouteTemplates
 from featurizer.sessions import CloseReason
 from stream import assembly
 from stream.adapters import FORMATS, decoder
+from stream.app import Role
+from stream.assembly import Models
 from stream.checkpoints import StateTopics, checkpoint
-from stream.dead_letter_limit import DeadLetterPolicy, DeadLetterWindow
 from stream.dead_letters import Reason
 from stream.encodings.records import FORMS, alert_record
 from stream.records import TopicPartition
-from stream.roles import CheckpointPolicy, DetectStage, NormaliseStage
+from stream.roles import DetectStage, NormaliseStage
 from stream.settings import Settings, load_settings
 from stream.wire import Outgoing
+from stream.worker import assemble
+from tests import golden_records
 from tests import identity_records as own
+from tests.model_factory import make_bundle
 from tests.records import NOW, Made, plain_judge
 
-GOLDEN = Path(__file__).parent / "golden"
 PLANT = "S3cr3t-"
 """How every planted secret begins; those of the corpus all say ``secret``."""
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJTM2NyM3QtIn0.UzNjcjN0LVMzY3IzdC0"  # noqa: S105 -- to be found
@@ -93,7 +95,7 @@ def planted() -> dict[str, list[bytes]]:
     found = {name: [line.encode()] for name, line in lines.items()}
     for name, line in lines.items():
         shipped = {"log": line, "stream": "stdout", "attrs": SENT}
-        found[name] += [json.dumps(shipped).encode(), f'{{"half": "{PLANT}".encode()'.encode()]
+        found[name] += [json.dumps(shipped).encode(), f'{{"half": "{PLANT}'.encode()]
     return found
 
 
@@ -101,10 +103,8 @@ def planted() -> dict[str, list[bytes]]:
 def corpus() -> Mapping[str, list[bytes | None]]:
     """Return the records of each format."""
     records: dict[str, list[bytes | None]] = defaultdict(list)
-    for file in sorted(GOLDEN.glob("*/*.jsonl")):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)["record"]
-            records[file.parent.name].append(None if record is None else record.encode("utf-8", "surrogateescape"))
+    for file in golden_records.files():
+        records[file.parent.name] += golden_records.records(file)
     for name, more in planted().items():
         records[name] += more
     return records
@@ -128,22 +128,14 @@ def records_of(prefix: str = "") -> list[Made]:
 
 
 def outputs(settings: Settings) -> dict[str, list[bytes]]:
-    """Return all that both roles would write, by topic: of the topic of anomalies each encoding by itself."""
-    limit = DeadLetterWindow(DeadLetterPolicy(share=1.0, window=1, minimum=1), "detect")
-    originals = settings.dead_letters.originals
-    normalise = NormaliseStage(assembly.normaliser(settings), settings.topics, limit, originals=originals)
+    """Return all that a worker would write, by topic: of the topic of anomalies each encoding by itself."""
+    normalise, detect = (leg.stage for leg in assemble(settings, Models(make_bundle()), Role.ALL).legs)
+    assert isinstance(normalise, NormaliseStage)
+    assert isinstance(detect, DetectStage)
+    detector = detect.detector
+    detector.judge = plain_judge(0.0, 0.0)
     written = normalise.encode(normalise.normaliser.normalise(records_of()))
     calls = [record for record in written if record.topic == settings.topics.api_calls]
-    detector = assembly.detector(settings, plain_judge(0.0, 0.0), assembly.detect_decoders(settings))
-    detect = DetectStage(
-        detector,
-        settings.topics,
-        assembly.SCHEMA,
-        sessions=assembly.session_policy(settings),
-        policy=CheckpointPolicy(0.0, 1),
-        limit=limit,
-        originals=originals,
-    )
     read = [
         *(Made(call.value, at, TopicPartition(call.topic, 0), NOW, call.key) for at, call in enumerate(calls)),
         *records_of("keyed-"),

@@ -20,11 +20,10 @@ RULE = ["--reason", "Nightly export", "--expires", "2100-01-01"]
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Run in a folder without a gatewatch.toml, with an alert in it."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "finding.json").write_text(json.dumps(detection_finding(alert_of(), CREATED)))
-    return tmp_path
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,6 +30,7 @@ from stream.telemetry import Telemetry
 from stream.wire import Outgoing
 from stream.worker import assemble
 from tests.model_factory import make_bundle
+from tests.polled_topics import FakeConsumer, polled
 from tests.records import Made, make_detector
 from tests.simulated_logs import as_flags
 
@@ -121,41 +122,10 @@ def test_there_are_no_more_rules_than_in_a_file() -> None:
     assert problems == [f"{MOST_RULES + 2} rules, but there can be {MOST_RULES}: the last by name are left out"]
 
 
-class Polled(NamedTuple):
-    """A message of the client library, as far as the feed looks at it."""
-
-    record: Outgoing
-
-    def error(self) -> None:
-        return
-
-    def key(self) -> bytes | None:
-        return self.record.key
-
-    def value(self) -> bytes | None:
-        return self.record.value
-
-
-class FakeConsumer:
-    """Hands out one list of messages after the other."""
-
-    def __init__(self, polls: list[list[Polled]]) -> None:
-        self.polls = polls
-
-    def assign(self, places: Sequence[Any]) -> None:
-        assert [own.offset for own in places] == [7]
-
-    def consume(self, _most: int, _timeout_s: float) -> list[Polled]:
-        return self.polls.pop(0) if self.polls else []
-
-    def close(self) -> None:
-        """Let go."""
-
-
 def test_a_worker_takes_up_what_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = Outgoing("t", b"a", b"broken")
     records = [[rule_record("t", entry("b"))], [], [rule_record("t", entry("a"))], [broken, removal_record("t", "b")]]
-    consumer = FakeConsumer([[Polled(own) for own in poll] for poll in records])
+    consumer = FakeConsumer([[polled(own) for own in poll] for poll in records])
     monkeypatch.setattr(stream.topic_feed, "Consumer", lambda _: consumer)
     detector, telemetry, seen = make_detector(), Telemetry(CollectorRegistry()), list[list[str]]()
 
@@ -174,6 +144,7 @@ def test_a_worker_takes_up_what_comes(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not feed.crashed
 
     asyncio.run(follow())
+    assert [own.offset for own in consumer.places] == [7]
     assert seen == [["b"], ["a", "b"], []]
     value = telemetry.registry.get_sample_value
     counted = [value("gatewatch_suppression_reloads_total", {"result": own}) for own in ("done", "refused")]
@@ -192,19 +163,22 @@ def test_commands_that_follow_nothing_have_no_rules_of_the_topic() -> None:
     assert assembly.suppressions(load_settings(overrides={"alerts.suppressions": "topic:"})) == Suppressions()
 
 
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> EmbeddedBroker:
+    """A broker with an empty topic of rules; the working folder has no gatewatch.toml."""
+    monkeypatch.chdir(tmp_path)
+    broker = EmbeddedBroker()
+    broker.make_topics(["suppressions"])
+    return broker
+
+
 class TestCommand:
     @pytest.fixture
-    def run(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> Callable[..., str]:
+    def run(self, broker: EmbeddedBroker, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         """Run ``gatewatch suppress`` against an embedded broker; return what it prints, or complains of."""
-        monkeypatch.chdir(tmp_path)
-        broker = EmbeddedBroker()
-        broker.make_topics(["suppressions"])
-        settings = {"kafka.properties.fetch.wait.max.ms": 20, "kafka.bootstrap_servers": broker.bootstrap_servers}
 
-        def command(*arguments: str, code: int = 0, keep: EmbeddedBroker = broker) -> str:  # noqa: ARG001 -- keeps it up
-            assert main(["suppress", *arguments, *as_flags(settings)]) == code
+        def command(*arguments: str, code: int = 0) -> str:
+            assert main(["suppress", *arguments, "--bootstrap-servers", broker.bootstrap_servers]) == code
             out, err = capsys.readouterr()
             return err if code else out
 
@@ -227,15 +201,12 @@ class TestCommand:
         assert "the rules are in the one or on the other" in two
 
 
-def test_a_worker_reads_the_topic_to_its_end_before_it_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    broker = EmbeddedBroker()
-    broker.make_topics(["suppressions"])
-    quick = {"kafka.properties.fetch.wait.max.ms": 20, "kafka.bootstrap_servers": broker.bootstrap_servers}
-    assert followed_rules(load_settings(overrides=quick)) is None
-    settings = load_settings(overrides={**quick, "alerts.suppressions": "topic:"})
+def test_a_worker_reads_the_topic_to_its_end_before_it_starts(broker: EmbeddedBroker) -> None:
+    servers = {"kafka.bootstrap_servers": broker.bootstrap_servers}
+    assert followed_rules(load_settings(overrides=servers)) is None
+    settings = load_settings(overrides={**servers, "alerts.suppressions": "topic:"})
     for name in ("b", "a"):
-        flags = ["--client", "x", "--expires", "1d", "--reason", "y", "--topic", *as_flags(quick)]
+        flags = ["--client", "x", "--expires", "1d", "--reason", "y", "--topic", *as_flags(servers)]
         assert main(["suppress", "add", name, *flags]) == 0
     found = followed_rules(settings)
     assert found is not None

@@ -4,6 +4,7 @@ import importlib
 import json
 from pathlib import Path
 
+import mlflow
 import pytest
 
 import stream.train
@@ -15,8 +16,6 @@ from stream.errors import CommandError, ExitCode
 from stream.tracking import Tracking
 from stream.train import Made, table_data
 from tests.made_up_report import made_up_report
-
-mlflow = pytest.importorskip("mlflow", reason="needs the extra mlflow")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -60,6 +59,7 @@ def test_a_run_is_recorded_and_its_bundle_registered(
     assert run.data.tags["gatewatch.uid"] == manifest.uid
     version = client.get_model_version("access-behaviour", "2")
     assert (version.run_id, version.tags["gatewatch.uid"]) == (run.info.run_id, manifest.uid)
+    assert version.source is not None
     kept = Path(version.source.removeprefix("file://"))
     assert read_bundle(kept, ACCESS_BEHAVIOUR_V1).uid == manifest.uid
 
@@ -81,7 +81,9 @@ def test_what_is_refused_leaves_a_run_marked_as_failed(store: str, made: Made, m
     with pytest.raises(CommandError, match=r"the bundle was written, but not recorded at .*disk full"):
         tracking.record(made)
     client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
-    (run,) = client.search_runs([client.get_experiment_by_name("gatewatch").experiment_id])
+    experiment = client.get_experiment_by_name("gatewatch")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FAILED"
 
 

@@ -24,7 +24,7 @@ from scorer.catboost_recipe import CatBoostRecipe
 from scorer.evaluation import honest
 from scorer.manifest import ESTIMATOR, MANIFEST
 from scorer.model_card import CAPTIONS, CARD
-from scorer.table_recipe import RECIPES
+from scorer.table_recipe import RECIPES, TableReport
 from scorer.training import AnyRecipe, Recipe
 from stream.bundles import read_bundle
 from stream.cli import main
@@ -216,16 +216,18 @@ def test_a_repeated_run_redoes_what_changed_and_gives_the_bundle_of_a_run_withou
     assert other.manifest.parameters["false_alert_budget"] == 30
 
 
-def test_the_recipe_of_the_table_prints_both_protocols(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The measuring, minutes of work, is made up here; training, card, files and printing are not."""
-    labels = read_table(table_data()).without_copies().select(Rows.DEFAULT).anomalous
-    report = made_up_report(labels)
+@pytest.fixture
+def report(monkeypatch: pytest.MonkeyPatch) -> TableReport:
+    """What the measuring of a model of the table, minutes of work, is made up to say."""
+    report = made_up_report(read_table(table_data()).without_copies().select(Rows.DEFAULT).anomalous)
     monkeypatch.setattr(stream.train, "measure", lambda _raw, rows, name, _run: report.honest[rows, name])
     monkeypatch.setattr(stream.train, "measure_ours", lambda _raw, rows, *_rest: report.honest[rows, "ours"])
     monkeypatch.setattr(stream.train, "measure_their_way", lambda _raw, _run: report.original)
+    return report
 
+
+def test_the_recipe_of_the_table_prints_both_protocols(capsys: pytest.CaptureFixture[str], report: TableReport) -> None:
+    """The measuring is made up here; training, card, files and printing are not."""
     code, out, _ = train(capsys, "--recipe", "access-behaviour")
 
     assert code == 0
@@ -239,13 +241,10 @@ def test_the_recipe_of_the_table_prints_both_protocols(
     assert bundle.manifest.library_versions == library_versions()
 
 
+@pytest.mark.usefixtures("report")
 def test_a_catboost_model_of_the_table_says_so_and_repeats_its_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = made_up_report(read_table(table_data()).without_copies().select(Rows.DEFAULT).anomalous)
-    monkeypatch.setattr(stream.train, "measure", lambda _raw, rows, name, _run: report.honest[rows, name])
-    monkeypatch.setattr(stream.train, "measure_ours", lambda _raw, rows, *_rest: report.honest[rows, "ours"])
-    monkeypatch.setattr(stream.train, "measure_their_way", lambda _raw, _run: report.original)
     monkeypatch.setitem(RECIPES, "catboost", CatBoostRecipe(iterations=5, class_weight=None))
 
     code, _, _ = train(capsys, "--recipe", "access-behaviour", "--model", "catboost", "--no-cache")

@@ -25,9 +25,9 @@ from rich.table import Table
 from featurizer.calls import ApiCall, encode_call
 from featurizer.routes import RouteTemplates
 from stream.adapters import apisix, aws_apigateway, decoder, envoy, kong, ocsf, otlp, traefik
+from tests import golden_records
 
 LOG = Path(__file__).parents[1] / "data/elastic_apache_access.log"
-GOLDEN = Path(__file__).parents[1] / "golden"
 START = 1_700_000_000_000
 GATEWAYS: dict[str, type[msgspec.Struct]] = {
     "kong": kong._Entry,
@@ -110,9 +110,8 @@ def call_records(count: int) -> list[bytes]:
 
 def gateway_records(name: str, count: int) -> list[bytes]:
     """Return the first golden record of a format as so many calls, of their own time, path, client and id."""
-    entry: dict[str, Any] = json.loads(
-        json.loads((GOLDEN / name / "fields.jsonl").read_text().split("\n", 1)[0])["record"]
-    )
+    first = golden_records.cases(golden_records.FOLDER / name / "fields.jsonl")[0]
+    entry: dict[str, Any] = json.loads(first["record"])
     records = []
     for number, path in enumerate(paths(count)):
         target, address = f"{path}?page=2", f"10.0.{number % 20}.{number % 250}"
