@@ -72,12 +72,13 @@ def suggest(  # noqa: PLR0913 -- one parameter per flag
     """
     settings = settings_of(config, assign, {"kafka.bootstrap_servers": bootstrap})
     found = sample_of(file, topic, sample, settings)
-    readings = detect(found.records, raw_routes(settings), assembly.identity_chain(settings)).readings
+    routes = raw_routes(settings)
+    readings = detect(found.records, routes, assembly.identity_chain(settings)).readings
     calls = [call for reading in readings for call in reading.decoded.calls]
     if not calls:
         raise CommandError(f"nothing of {found.name} was understood", "gatewatch check says why")
     paths = raw_paths(calls)
-    proposal = propose_routes(paths, assembly.pinned_routes(settings), siblings)
+    proposal = propose_routes(paths, routes, siblings)
     if write is not None and proposal.pins:
         write_pins(write, proposal.pins)
     if json:
