@@ -15,10 +15,10 @@ from stream.checking.endpoints import RouteProposal, propose_routes, raw_paths
 from stream.checking.examination import raw_routes
 from stream.checking.formats import detect
 from stream.checking.fragment import toml_value
-from stream.checking.words import count, cut, printable
+from stream.checking.words import count, cut
 from stream.commands.check import FileArgument, TopicFlag, sample_of, write_new
 from stream.config_file import write_values
-from stream.console import print_json, stdout
+from stream.console import print_json, printable, stdout
 from stream.errors import CommandError
 from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, JsonFlag, settings_of
 
