@@ -16,7 +16,7 @@ from stream.checking.examination import raw_routes
 from stream.checking.formats import detect
 from stream.checking.fragment import toml_value
 from stream.checking.words import count, cut
-from stream.commands.check import FileArgument, TopicFlag, sample_of, write_new
+from stream.commands.check import FileArgument, SampleFlag, TopicFlag, sample_of, write_new
 from stream.config_file import write_values
 from stream.console import print_json, printable, stdout
 from stream.errors import CommandError
@@ -26,10 +26,6 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Find routes 
 
 SECTION, NAME = "routes", "pinned"
 
-SampleFlag = Annotated[
-    int,
-    typer.Option("--sample", metavar="N", min=1, help="Lines of the file's beginning, or records of the topic's end."),
-]
 SiblingsFlag = Annotated[
     int,
     typer.Option("--siblings", metavar="N", min=2, help="Words that may share a place before it is a parameter."),
