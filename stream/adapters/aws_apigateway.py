@@ -46,11 +46,11 @@ from stream.adapters.fields import (
     invalid,
     missing,
     request_id_of,
-    status_of,
 )
 from stream.adapters.identities import IdentityChain
 from stream.adapters.json_elements import json_reader, split_objects
 from stream.adapters.times import clf_time
+from stream.adapters.values import status_number
 
 _Text = str | None
 _Number = str | int | None
@@ -86,11 +86,7 @@ def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
     client_of = identities.client_of(Identity.SUBJECT, Identity.USER, Identity.CREDENTIAL, Identity.ADDRESS_AGENT)
 
     def call_of(line: _Line) -> ApiCall:
-        status = line.status
-        if type(status) is not int:
-            status = status_of(status or "")
-        elif not 0 <= status <= 999:
-            raise invalid("status", "not a number from 0 to 999")
+        status = status_number(line.status)
         template, path = _route(line)
         client, identity = client_of(_names(line), line.ip, status, "ip")
         endpoint, object_id = target(_method(line), checked_path(path, "path"), status, template)
