@@ -108,7 +108,7 @@ def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
 def _time(line: _Line) -> int:
     epoch = line.request_time_epoch
     if epoch is not None and epoch not in _NOTHING:
-        return checked_time(_whole(epoch, "requestTimeEpoch", "milliseconds"), "requestTimeEpoch")
+        return checked_time(_whole(epoch, "requestTimeEpoch"), "requestTimeEpoch")
     if line.request_time is None or line.request_time in _NOTHING:
         raise missing("requestTimeEpoch (or requestTime)")
     try:
@@ -154,16 +154,16 @@ def _route(line: _Line) -> tuple[str | None, str]:
 
 @lru_cache(4_096)  # most requests take one of few times
 def _duration(value: _Number) -> float | None:
-    return None if value is None or value in _NOTHING else float(_whole(value, "responseLatency", "milliseconds"))
+    return None if value is None or value in _NOTHING else float(_whole(value, "responseLatency"))
 
 
-def _whole(value: _Number, field: str, unit: str) -> int:
+def _whole(value: _Number, field: str) -> int:
     if isinstance(value, str):
         if not (value.isascii() and value.isdigit() and len(value) <= 20):
-            raise invalid(field, f"not {unit}")
+            raise invalid(field, "not milliseconds")
         return int(value)
     if value is None or not 0 <= value < 1 << 63:
-        raise invalid(field, f"not {unit}")
+        raise invalid(field, "not milliseconds")
     return value
 
 
