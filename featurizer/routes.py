@@ -75,11 +75,15 @@ class RouteTemplates:
         pinned: routes that are known, ``/orders/{id}`` or ``GET /orders/{id}``; grammar and precedence in
             ``featurizer.pins``.
 
+    Attributes:
+        pinned: these routes.
+
     Raises:
         ValueError: names the pinned route that is wrong, and why.
     """
 
     def __init__(self, pinned: Sequence[str] = ()) -> None:
+        self.pinned = tuple(pinned)
         self._pins = Pins(pinned)
         self._cached_target = lru_cache(_CACHED_CALLS)(self._target)
 

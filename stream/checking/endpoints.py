@@ -7,7 +7,7 @@ from typing import NamedTuple
 from featurizer.calls import UNMATCHED_ROUTE, ApiCall
 from featurizer.mining import SIBLINGS, RawPaths, Swallowed, mine, swallowed
 from featurizer.routes import MALFORMED_ROUTE, RouteTemplates
-from stream.checking.raw_routes import RawEndpoint, RawRoutes
+from stream.checking.raw_routes import RawEndpoint
 
 _ONE_PATH_FOR_ALL = frozenset({"graphql", "graph", "gql", "jsonrpc", "json-rpc", "rpc", "soap", "xmlrpc"})
 
@@ -100,7 +100,7 @@ def raw_paths(calls: Iterable[ApiCall]) -> RawPaths:
     return paths
 
 
-def propose_routes(paths: RawPaths, present: RawRoutes, siblings: int = SIBLINGS) -> RouteProposal:
+def propose_routes(paths: RawPaths, present: RouteTemplates, siblings: int = SIBLINGS) -> RouteProposal:
     """Return which routes to pin besides those that are.
 
     Args:

@@ -3,8 +3,6 @@
 Adapters put the template of a call into it and forget the path. With these routes the template remembers it.
 """
 
-from collections.abc import Sequence
-
 from featurizer.mining import bare_path
 from featurizer.routes import RouteTemplates, Target
 
@@ -23,15 +21,7 @@ class RawEndpoint(str):
 
 
 class RawRoutes(RouteTemplates):
-    """The same templates as RouteTemplates with the same pins, each a RawEndpoint.
-
-    Attributes:
-        pinned: the pins.
-    """
-
-    def __init__(self, pinned: Sequence[str] = ()) -> None:
-        super().__init__(pinned)
-        self.pinned = tuple(pinned)
+    """The same templates as RouteTemplates with the same pins, each a RawEndpoint."""
 
     def target(self, method: str, path: str, status: int, route: str | None = None) -> Target:
         """Return what a call went to, as RouteTemplates does."""
