@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from featurizer.pins import Pins
-from featurizer.routes import RouteTemplates
+from featurizer.routes import ABSOLUTE_FORM, END_OF_PATH, RouteTemplates
 from featurizer.segments import ID, MORE
 
 SIBLINGS = 20
@@ -43,7 +43,6 @@ _WORDS = frozenset(
 _VERSION = re.compile(r"[vV][0-9]{1,3}(?:[._a-zA-Z0-9]{0,12})|[0-9]{1,3}(?:\.[0-9]{1,3}){1,2}")
 _PARAMETER = re.compile(r"\{[^{}]*\}")
 _EXTENSION = re.compile(r"(?<=.)\.[A-Za-z][A-Za-z0-9]{0,4}$")
-_ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _MATRIX = re.compile(r";[^/]*")
 _END = ""
 """Stands among the segments that follow a place for a path that ends there."""
@@ -84,8 +83,8 @@ class Swallowed(NamedTuple):
 
 def bare_path(target: str) -> str:
     """Return a request target without scheme, authority, query, fragment and matrix parameters: they hold secrets."""
-    absolute = _ABSOLUTE_FORM.match(target)
-    path = re.split("[?#]", target[absolute.end() :] if absolute else target, maxsplit=1)[0]
+    absolute = ABSOLUTE_FORM.match(target)
+    path = END_OF_PATH.split(target[absolute.end() :] if absolute else target, maxsplit=1)[0]
     return _MATRIX.sub("", path) or ("/" if absolute else "")
 
 

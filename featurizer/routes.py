@@ -37,13 +37,17 @@ MOST_SEGMENTS = 16
 LONGEST_TEMPLATE = 256
 """A template is at most this long, plus ``/{more}``; a route of the gateway's own is cut here."""
 
+ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+"""Scheme and authority of a request target in absolute form."""
+
+END_OF_PATH = re.compile("[?#]")
+"""What ends the path of a request target: query or fragment."""
+
 _CACHED_CALLS = 32_768
 _CACHED_SEGMENTS = 16_384
 _LONGEST_CACHED = 256  # characters: what clients send must not decide how much memory the caches take
 _METHOD_NAMES = {method: method for method in METHODS}
-_ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _AUTHORITY = re.compile(r"[^/\s?#@]+:[0-9]{1,5}")
-_END_OF_PATH = re.compile("[?#]")
 _NO_ROUTE = frozenset({"", "-", "$default"})
 _PARAMETERS = ("{", ":", "<", "*")
 """How a whole parameter begins: in gatewatch's templates, and in those of common frameworks."""
@@ -71,11 +75,15 @@ class RouteTemplates:
         pinned: routes that are known, ``/orders/{id}`` or ``GET /orders/{id}``; grammar and precedence in
             ``featurizer.pins``.
 
+    Attributes:
+        pinned: these routes.
+
     Raises:
         ValueError: names the pinned route that is wrong, and why.
     """
 
     def __init__(self, pinned: Sequence[str] = ()) -> None:
+        self.pinned = tuple(pinned)
         self._pins = Pins(pinned)
         self._cached_target = lru_cache(_CACHED_CALLS)(self._target)
 
@@ -127,9 +135,9 @@ def _method_name(method: str) -> str:
 
 def _segments(target: str) -> list[str] | None:
     """Return the raw segments of a request target, None when it has no path."""
-    path = _END_OF_PATH.split(target, maxsplit=1)[0]
+    path = END_OF_PATH.split(target, maxsplit=1)[0]
     if not path.startswith("/"):
-        absolute = _ABSOLUTE_FORM.match(path)
+        absolute = ABSOLUTE_FORM.match(path)
         if not absolute:
             return None
         path = path[absolute.end() :]

@@ -227,7 +227,7 @@ def _client_calls(settings: Settings, client: str, log_format: str) -> ClientCal
     Raises:
         SettingsError: a route or a key is wrong, or the key of the client's pseudonym is gone.
     """
-    assembly.route_templates(settings)  # says what is wrong with the routes
+    pinned = assembly.route_templates(settings).pinned  # says what is wrong with the routes
     identities, pseudonyms = assembly.identity_chain(settings), assembly.pseudonyms(settings)
     if pseudonyms is not None:
         try:
@@ -236,7 +236,7 @@ def _client_calls(settings: Settings, client: str, log_format: str) -> ClientCal
             raise SettingsError([f"privacy: {client} cannot be found: {error}"]) from None
         client = client if is_pseudonym(client) else pseudonyms.of(client)
     own = partial(decoder, log_format, identities=identities, pseudonyms=pseudonyms)
-    return ClientCalls(client, own, assembly.pinned_routes(settings))
+    return ClientCalls(client, own, pinned)
 
 
 def _strongest_first(contributions: Iterable[Contribution]) -> tuple[Contribution, ...]:

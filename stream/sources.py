@@ -135,11 +135,11 @@ class Reading:
 
 def _decisive(settings: Settings) -> list[object]:
     """Return what decides the sessions and vectors of calls."""
-    assembly.route_templates(settings)  # refuses pins that are wrong, before they are hashed
+    pinned = assembly.route_templates(settings).pinned  # refuses pins that are wrong, before they are hashed
     return [
         assembly.session_policy(settings),
         settings.sessions.excluded_methods,
         settings.degrees.max_endpoints,
         assembly.frozen_degrees(settings.degrees.frozen),
-        assembly.pinned_routes(settings),
+        pinned,
     ]

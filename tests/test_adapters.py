@@ -107,6 +107,19 @@ class TestLimits:
         assert [call.time for call in decoded.calls] == [1, 3]
         assert decoded.rejects == [Reject(Reason.INTERNAL_ERROR, "reading x raised KeyError", b"2", 1)]
 
+    def test_a_record_that_is_one_element_is_read_once(self) -> None:
+        """Every line in an envelope of a shipper comes this way first."""
+        read: list[bytes] = []
+
+        def broken(element: bytes) -> ApiCall:
+            read.append(element)
+            raise KeyError("secret")
+
+        decoded = record_decoder("x", broken, lambda _: None)(b"1")
+
+        assert read == [b"1"]
+        assert decoded.rejects == [Reject(Reason.INTERNAL_ERROR, "reading x raised KeyError", b"1")]
+
 
 class TestTimes:
     MOMENTS = st.datetimes(min_value=datetime(2000, 1, 2), max_value=datetime(2099, 12, 30))  # noqa: DTZ001 -- hypothesis wants them bare

@@ -1,7 +1,7 @@
 """Adapters: one for each gateway log format, from a record's bytes to calls.
 
-Query strings, bodies and headers end here: a call holds time, client, endpoint, status, duration, request id, address,
-and of the ids in its path a checksum. Clients and addresses can have pseudonyms from here on.
+Query strings, bodies and headers end here: a call holds time, client and what its name is, endpoint, status, duration,
+request id, address, and of the ids in its path a checksum. Clients and addresses can have pseudonyms from here on.
 """
 
 from collections.abc import Mapping

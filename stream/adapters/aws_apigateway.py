@@ -46,11 +46,11 @@ from stream.adapters.fields import (
     invalid,
     missing,
     request_id_of,
-    status_of,
 )
 from stream.adapters.identities import IdentityChain
 from stream.adapters.json_elements import json_reader, split_objects
 from stream.adapters.times import clf_time
+from stream.adapters.values import status_number
 
 _Text = str | None
 _Number = str | int | None
@@ -86,11 +86,7 @@ def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
     client_of = identities.client_of(Identity.SUBJECT, Identity.USER, Identity.CREDENTIAL, Identity.ADDRESS_AGENT)
 
     def call_of(line: _Line) -> ApiCall:
-        status = line.status
-        if type(status) is not int:
-            status = status_of(status or "")
-        elif not 0 <= status <= 999:
-            raise invalid("status", "not a number from 0 to 999")
+        status = status_number(line.status)
         template, path = _route(line)
         client, identity = client_of(_names(line), line.ip, status, "ip")
         endpoint, object_id = target(_method(line), checked_path(path, "path"), status, template)
@@ -112,7 +108,7 @@ def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
 def _time(line: _Line) -> int:
     epoch = line.request_time_epoch
     if epoch is not None and epoch not in _NOTHING:
-        return checked_time(_whole(epoch, "requestTimeEpoch", "milliseconds"), "requestTimeEpoch")
+        return checked_time(_whole(epoch, "requestTimeEpoch"), "requestTimeEpoch")
     if line.request_time is None or line.request_time in _NOTHING:
         raise missing("requestTimeEpoch (or requestTime)")
     try:
@@ -158,16 +154,16 @@ def _route(line: _Line) -> tuple[str | None, str]:
 
 @lru_cache(4_096)  # most requests take one of few times
 def _duration(value: _Number) -> float | None:
-    return None if value is None or value in _NOTHING else float(_whole(value, "responseLatency", "milliseconds"))
+    return None if value is None or value in _NOTHING else float(_whole(value, "responseLatency"))
 
 
-def _whole(value: _Number, field: str, unit: str) -> int:
+def _whole(value: _Number, field: str) -> int:
     if isinstance(value, str):
         if not (value.isascii() and value.isdigit() and len(value) <= 20):
-            raise invalid(field, f"not {unit}")
+            raise invalid(field, "not milliseconds")
         return int(value)
     if value is None or not 0 <= value < 1 << 63:
-        raise invalid(field, f"not {unit}")
+        raise invalid(field, "not milliseconds")
     return value
 
 

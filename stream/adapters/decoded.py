@@ -81,8 +81,8 @@ def record_decoder(name: str, read_one: ReadOne, split: Split) -> Decode:
     def decode(value: bytes | None) -> Decoded:
         try:
             return Decoded([read_one(value)], [], name)  # type: ignore[arg-type]  # None raises TypeError, seen below
-        except Exception:  # noqa: BLE001 -- any bytes may come; the closer look gives each its reason
-            return _look_closer(name, value, read_one, split)
+        except Exception as error:  # noqa: BLE001 -- any bytes may come; the closer look gives each its reason
+            return _look_closer(name, value, error, read_one, split)
 
     return decode
 
@@ -97,7 +97,8 @@ def whole_reject(name: str, value: bytes | None, reason: Reason, detail: str) ->
     return Decoded([], [Reject(reason, detail, value or b"")], name)
 
 
-def _look_closer(name: str, value: bytes | None, read_one: ReadOne, split: Split) -> Decoded:
+def _look_closer(name: str, value: bytes | None, error: Exception, read_one: ReadOne, split: Split) -> Decoded:
+    """Return what a record holds that is no call as it stands; the error says why, should it be one element."""
     if value is None:
         return whole_reject(name, value, Reason.UNDECODABLE, "empty record")
     try:
@@ -108,10 +109,13 @@ def _look_closer(name: str, value: bytes | None, read_one: ReadOne, split: Split
         return whole_reject(name, value, Reason.UNDECODABLE, "nested too deep")
     decoded = Decoded([], [], name)
     if elements is None:
-        _read(value, None, read_one, decoded)
-    else:
-        for index, element in enumerate(elements):
-            _read(element, index, read_one, decoded)
+        _note(value, None, error, decoded)
+        return decoded
+    for index, element in enumerate(elements):
+        try:
+            decoded.calls.append(read_one(element))
+        except Exception as own:  # noqa: BLE001 -- a defect met by one element must not stop the others
+            _note(element, index, own, decoded)
     return decoded
 
 
@@ -125,15 +129,16 @@ def _elements(value: bytes, split: Split) -> list[bytes] | None:
     return elements
 
 
-def _read(element: bytes, index: int | None, read_one: ReadOne, decoded: Decoded) -> None:
-    try:
-        decoded.calls.append(read_one(element))
-    except Ignored:
-        decoded.ignored += 1
-    except Rejected as rejected:
-        decoded.rejects.append(Reject(rejected.reason, rejected.detail, element, index))
-    except RecursionError:
-        decoded.rejects.append(Reject(Reason.UNDECODABLE, "nested too deep", element, index))
-    except Exception as error:  # noqa: BLE001 -- a defect met by one element must not stop the others
-        detail = f"reading {decoded.format} raised {type(error).__name__}"
-        decoded.rejects.append(Reject(Reason.INTERNAL_ERROR, detail, element, index))
+def _note(element: bytes, index: int | None, error: Exception, decoded: Decoded) -> None:
+    """Note what keeps an element from being a call."""
+    match error:
+        case Ignored():
+            decoded.ignored += 1
+            return
+        case Rejected():
+            reason, detail = error.reason, error.detail
+        case RecursionError():
+            reason, detail = Reason.UNDECODABLE, "nested too deep"
+        case _:
+            reason, detail = Reason.INTERNAL_ERROR, f"reading {decoded.format} raised {type(error).__name__}"
+    decoded.rejects.append(Reject(reason, detail, element, index))

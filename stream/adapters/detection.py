@@ -6,6 +6,7 @@ candidates follow from the first character and from a field that the format cann
 the one that reads most. All elements of one record are of one format.
 """
 
+from collections.abc import Sequence
 from typing import NoReturn
 
 import msgspec
@@ -64,9 +65,7 @@ def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
         best: Decoded | None = None
         top = _top(value) if text[0] == ord("{") else None
         for needed, reads in objects:
-            if any(
-                field in value if top is None else getattr(top, place) is not msgspec.UNSET for field, place in needed
-            ):
+            if _has_one(needed, value, top):
                 decoded = reads(value)
                 if not decoded.rejects:
                     return decoded
@@ -87,6 +86,14 @@ def _top(value: bytes) -> msgspec.Struct | None:
         return _fields(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _has_one(needed: Sequence[tuple[bytes, str]], value: bytes, top: msgspec.Struct | None) -> bool:
+    """Return whether a record has one of a format's fields, each given as it stands in JSON and by its place."""
+    for field, place in needed:  # noqa: SIM110 -- asked for each format of each record: generators would take longest
+        if field in value if top is None else getattr(top, place) is not msgspec.UNSET:
+            return True
+    return False
 
 
 def _named_unknown(decoded: Decoded) -> Decoded:

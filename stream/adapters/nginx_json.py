@@ -39,26 +39,25 @@ from stream.adapters.fields import (
     missing,
     request_id_of,
     split_request,
-    status_of,
 )
 from stream.adapters.identities import IdentityChain
 from stream.adapters.json_elements import json_reader, split_objects
 from stream.adapters.times import clf_time, rfc3339_time, seconds_time
+from stream.adapters.values import Number, status_number
 
 _Text = str | None
-_Number = str | int | float | None
 
 
 class _Line(msgspec.Struct, gc=False):
     """The variables that are read; NGINX leaves a variable without value empty."""
 
-    msec: _Number = None
+    msec: Number = None
     remote_addr: _Text = None
     remote_user: _Text = None
     request_method: _Text = None
     path: _Text = None
     status: str | int | None = None
-    request_time: _Number = None
+    request_time: Number = None
     request_id: _Text = None
     route: _Text = None
     request_uri: _Text = None
@@ -79,11 +78,7 @@ def _bind(routes: RouteTemplates, identities: IdentityChain) -> Decode:
     )
 
     def call_of(line: _Line) -> ApiCall:
-        status = line.status
-        if type(status) is not int:
-            status = status_of(status or "")
-        elif not 0 <= status <= 999:
-            raise invalid("status", "not a number from 0 to 999")
+        status = status_number(line.status)
         time, field = _milliseconds(line.msec, "msec"), "msec"
         if time is None:
             time, field = _second(line)
@@ -130,11 +125,11 @@ def _second(line: _Line) -> tuple[int, str]:
 
 
 @lru_cache(4_096)  # most requests take one of few times
-def _duration(value: _Number) -> int | None:
+def _duration(value: Number) -> int | None:
     return _milliseconds(value, "request_time")
 
 
-def _milliseconds(value: _Number, field: str) -> int | None:
+def _milliseconds(value: Number, field: str) -> int | None:
     """Return seconds as milliseconds, exactly; None where there is no value."""
     if isinstance(value, str):
         if value in {"", "-"}:

@@ -37,10 +37,10 @@ from stream.adapters.fields import (
     invalid,
     missing,
     request_id_of,
-    status_of,
 )
 from stream.adapters.identities import IdentityChain
 from stream.adapters.json_elements import json_reader, split_objects
+from stream.adapters.values import status_number
 
 HTTP_ACTIVITY = 4002
 API_ACTIVITY = 6003
@@ -194,9 +194,7 @@ def _status(event: _Event) -> int:
         code = event.api.response.code
     if code is None:
         code = event.http_status
-    if isinstance(code, int) and not 0 <= code <= 999:
-        raise invalid("status", "not a number from 0 to 999")
-    return code if isinstance(code, int) else status_of(code or "")
+    return status_number(code)
 
 
 def _duration(event: _Event) -> float | None:

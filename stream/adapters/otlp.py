@@ -238,7 +238,10 @@ def _text(value: _Value | None) -> str:
 
 
 def _first(values: dict[str, str], names: tuple[str, ...]) -> str | None:
-    return next((values[name] for name in names if name in values), None)
+    for name in names:  # not by a generator, which would take most of the time, several times for each entry
+        if name in values:
+            return values[name]
+    return None
 
 
 def _address(values: dict[str, str]) -> str:

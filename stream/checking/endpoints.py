@@ -100,25 +100,23 @@ def raw_paths(calls: Iterable[ApiCall]) -> RawPaths:
     return paths
 
 
-def propose_routes(paths: RawPaths, pinned: Collection[str], siblings: int = SIBLINGS) -> RouteProposal:
+def propose_routes(paths: RawPaths, present: RouteTemplates, siblings: int = SIBLINGS) -> RouteProposal:
     """Return which routes to pin besides those that are.
 
     Args:
         paths: the raw paths.
-        pinned: routes pinned already; what they change is not looked at again.
+        present: with the routes pinned already; what they change is not looked at again.
         siblings: as for ``mine``.
-
-    Raises:
-        ValueError: a pinned route is wrong.
     """
-    present, rules = RouteTemplates(tuple(pinned)), RouteTemplates()
+    rules = RouteTemplates()
     answered = paths.answered
-    pins = mine({path: n for path, n in answered.items() if present.template(path) == rules.template(path)}, siblings)
-    future = RouteTemplates((*pinned, *pins))
+    before = {path: present.template(path) for path in answered}
+    pins = mine({path: n for path, n in answered.items() if before[path] == rules.template(path)}, siblings)
+    future = RouteTemplates((*present.pinned, *pins))
     rows = swallowed(answered, future)
     return RouteProposal(
         pins=pins,
-        before=len({present.template(path) for path in answered}),
+        before=len(set(before.values())),
         after=len(rows),
         rows=rows,
         refused_paths=len(paths.refused.keys() - answered.keys()),

@@ -77,7 +77,7 @@ def examine(sample: Sample, settings: Settings, now: int) -> Examination:
     detection = detect(sample.records, routes, assembly.identity_chain(settings))
     calls = [call for reading in detection.readings for call in reading.decoded.calls]
     rejected = sum(len(reading.decoded.rejects) for reading in detection.readings)
-    found = _findings(detection.readings, calls, settings, now)
+    found = _findings(detection.readings, calls, routes, settings, now)
     own_notes = [*proposals.notes_on_formats(detection), *_notes_on_rejects(rejected, len(calls), settings)]
     first = next((record.value for record in sample.records if record.value), None)
     return Examination(
@@ -112,7 +112,9 @@ def examples(readings: Iterable[Reading], most: int) -> list[Reading]:
     return kept[:most]
 
 
-def _findings(readings: Sequence[Reading], calls: Sequence[ApiCall], settings: Settings, now: int) -> Findings | None:
+def _findings(
+    readings: Sequence[Reading], calls: Sequence[ApiCall], routes: RawRoutes, settings: Settings, now: int
+) -> Findings | None:
     sessions = settings.sessions
     times = time_order(readings, now, round(sessions.future_tolerance_s * SECOND))
     if times is None:
@@ -123,7 +125,7 @@ def _findings(readings: Sequence[Reading], calls: Sequence[ApiCall], settings: S
         callers=callers(calls),
         copies=copies(readings),
         endpoints=endpoints(calls, sessions.excluded_methods),
-        routes=propose_routes(raw_paths(calls), assembly.pinned_routes(settings)),
+        routes=propose_routes(raw_paths(calls), routes),
         timed=sum(call.duration_ms is not None for call in calls),
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 from featurizer.calls import ApiCall
 from featurizer.mining import bare_path
 from stream.checking.raw_routes import RawEndpoint
-from stream.checking.words import printable
+from stream.console import printable
 
 HIDDEN = "…"
 

@@ -13,7 +13,8 @@ from stream.checking.fragment import formats_in_words
 from stream.checking.lines import shown
 from stream.checking.proposals import Findings, Weight
 from stream.checking.time_order import SECOND
-from stream.checking.words import count, cut, moment, percent, printable, span
+from stream.checking.words import count, cut, moment, percent, span
+from stream.console import printable
 
 EXAMPLES = 5
 _MOST_REJECTS = 10

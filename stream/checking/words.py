@@ -45,8 +45,3 @@ def are(number: int, noun: str) -> str:
 def cut(text: str, width: int) -> str:
     """Return the beginning of a text that fits a width."""
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
-
-
-def printable(text: str) -> str:
-    """Return a text without characters that would do something to a terminal."""
-    return "".join(letter if letter.isprintable() else "·" for letter in text)

@@ -15,10 +15,10 @@ from stream.checking.endpoints import RouteProposal, propose_routes, raw_paths
 from stream.checking.examination import raw_routes
 from stream.checking.formats import detect
 from stream.checking.fragment import toml_value
-from stream.checking.words import count, cut, printable
-from stream.commands.check import FileArgument, TopicFlag, sample_of, write_new
+from stream.checking.words import count, cut
+from stream.commands.check import FileArgument, SampleFlag, TopicFlag, sample_of, write_new
 from stream.config_file import write_values
-from stream.console import print_json, stdout
+from stream.console import print_json, printable, stdout
 from stream.errors import CommandError
 from stream.flags import AssignFlag, BootstrapFlag, ConfigFlag, JsonFlag, settings_of
 
@@ -26,10 +26,6 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Find routes 
 
 SECTION, NAME = "routes", "pinned"
 
-SampleFlag = Annotated[
-    int,
-    typer.Option("--sample", metavar="N", min=1, help="Lines of the file's beginning, or records of the topic's end."),
-]
 SiblingsFlag = Annotated[
     int,
     typer.Option("--siblings", metavar="N", min=2, help="Words that may share a place before it is a parameter."),
@@ -72,12 +68,13 @@ def suggest(  # noqa: PLR0913 -- one parameter per flag
     """
     settings = settings_of(config, assign, {"kafka.bootstrap_servers": bootstrap})
     found = sample_of(file, topic, sample, settings)
-    readings = detect(found.records, raw_routes(settings), assembly.identity_chain(settings)).readings
+    routes = raw_routes(settings)
+    readings = detect(found.records, routes, assembly.identity_chain(settings)).readings
     calls = [call for reading in readings for call in reading.decoded.calls]
     if not calls:
         raise CommandError(f"nothing of {found.name} was understood", "gatewatch check says why")
     paths = raw_paths(calls)
-    proposal = propose_routes(paths, assembly.pinned_routes(settings), siblings)
+    proposal = propose_routes(paths, routes, siblings)
     if write is not None and proposal.pins:
         write_pins(write, proposal.pins)
     if json:
