@@ -16,6 +16,7 @@ from mode import Service
 from stream import assembly
 from stream.agents import Send, add_detect_agents, add_normalise_agent
 from stream.assembly import Models
+from stream.batch_size import BatchSize
 from stream.cycle import Delivery, Flushes, Transactions
 from stream.dead_letter_limit import DeadLetterWindow
 from stream.degree_feed import DegreeFeed
@@ -198,7 +199,7 @@ def _intake(  # noqa: PLR0913, PLR0917 -- the parts of an intake
         stage=stage,
         outbox=outbox,
         recovery=recovery,
-        batch_size=settings.delivery.batch_size,
+        batch_size=BatchSize(settings.delivery.batch_size, settings.delivery.batch_ms / 1000),
         idle_after_s=settings.sessions.idle_after_s,
         shutdown_timeout_s=settings.delivery.shutdown_timeout_s,
     )

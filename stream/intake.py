@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Offset
 from mode import Service
 
+from stream.batch_size import BatchSize
 from stream.batches import Batch
 from stream.clock import SteadyClock
 from stream.errors import StateError
@@ -90,7 +91,7 @@ class Intake(Service):
         stage: the role's state.
         outbox: where outputs go.
         recovery: restores partitions before they are read; None for a role without state.
-        batch_size: most records taken at once.
+        batch_size: records taken at once.
         idle_after_s: seconds without news after which a fully read partition is idle.
         shutdown_timeout_s: longest that the last batch and its commit may take.
     """
@@ -105,7 +106,7 @@ class Intake(Service):
         stage: Stage,
         outbox: Outbox,
         recovery: Recovers | None,
-        batch_size: int,
+        batch_size: BatchSize,
         idle_after_s: float,
         shutdown_timeout_s: float,
         **kwargs: Any,
@@ -193,7 +194,7 @@ class Intake(Service):
         try:
             while not self.should_stop:
                 timeout = min(_LONGEST_POLL_S, self._outbox.due_in)
-                messages = await self._reader.consume(self._batch_size, timeout)
+                messages = await self._reader.consume(self._batch_size.present, timeout)
                 records = self._sort_out(messages)
                 idle = self._idle(records)
                 batch = await self._process(records, idle) if records or idle else Batch()
@@ -207,8 +208,10 @@ class Intake(Service):
     async def _process(self, records: Sequence[Record], idle: Sequence[TopicPartition]) -> Batch:
         """Send a batch through the agents, and wait until its outputs are in the outbox."""
         work = Work(records, idle, self.clock(), asyncio.get_running_loop().create_future())
+        started = time.monotonic()
         await self._send(work)
         await work.done
+        self._batch_size.took(len(records), time.monotonic() - started)
         self._note_news(work.batch, idle)
         return work.batch
 

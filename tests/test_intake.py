@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from stream.batch_size import BatchSize
 from stream.cycle import Flushes
 from stream.intake import Intake
 from stream.outbox import Outbox
@@ -30,7 +31,7 @@ def intake() -> Iterator[Intake]:
         stage=detect_stage(),
         outbox=outbox,
         recovery=None,
-        batch_size=10,
+        batch_size=BatchSize(10, 1),
         idle_after_s=1,
         shutdown_timeout_s=1,
     )

@@ -62,8 +62,8 @@ def test_a_worker_that_joins_takes_its_share_and_no_call_counts_twice(
     gatewatch.create_topics()
     with gatewatch.worker("detect") as one:
         one.wait_ready()
-        with Load(gatewatch.producer(), gatewatch.api_calls, rate=1500, keyed=True) as load:
-            wait_for(lambda: len(load.requests) > 1500, "load")
+        with Load(gatewatch.producer(), gatewatch.api_calls, rate=500, keyed=True) as load:
+            wait_for(lambda: len(load.requests) > 500, "load")
             with gatewatch.worker("detect") as other:
                 wait_for(lambda: one.partitions("detect") == other.partitions("detect") == PARTITIONS / 2, "halves")
                 load.__exit__()

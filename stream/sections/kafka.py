@@ -266,7 +266,15 @@ class DeliverySettings(Section):
         le=10_000,
     )
     batch_size: int = setting(
-        10_000, "records", "Most records taken from Kafka at once: bounds the memory and latency of a cycle.", ge=1
+        10_000, "records", "Most records taken from Kafka at once: bounds the memory of a cycle.", ge=1
+    )
+    batch_ms: float = setting(
+        250.0,
+        "ms",
+        "Fewer records are taken at once when a batch takes longer than this: while it is worked on, no probe is "
+        "answered and no partition handed over.",
+        ge=10,
+        le=10_000,
     )
     shutdown_timeout_s: float = setting(
         30.0, "s", "On SIGTERM the last batch is finished and committed within this time.", gt=0
