@@ -6,6 +6,20 @@ UNMATCHED_ROUTE = "{unmatched}"
 """Route of a call that no route of the API answered (HTTP 404): a scanner must not mint endpoints."""
 
 
+_WRITES = ("POST ", "PUT ", "PATCH ", "DELETE ")
+_UNMATCHED = f" {UNMATCHED_ROUTE}"
+
+
+def is_write(endpoint: str) -> bool:
+    """Return whether an endpoint's method changes what it names."""
+    return endpoint.startswith(_WRITES)
+
+
+def is_unmatched(endpoint: str) -> bool:
+    """Return whether an endpoint stands for the calls that no route answered."""
+    return endpoint.endswith(_UNMATCHED)
+
+
 class ApiCall(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One API call; who, what, when and how it ended.
 

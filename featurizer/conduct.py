@@ -5,13 +5,14 @@ is taken.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from featurizer.calls import UNMATCHED_ROUTE
+from featurizer.calls import is_unmatched, is_write
 from featurizer.degrees import DESTINATION_MASK, EDGE_BITS, NOT_A_NODE, DegreeTable, GlobalDegrees
 from featurizer.features import ACCESS_BEHAVIOUR_V1, MISSING, FeatureSchema
-from featurizer.graph import CallGraph, measure_packed
+from featurizer.graph import CallGraph, measure
 from featurizer.session import Session
 from featurizer.surprise import UNEXPECTED_BITS, surprises, surprises_by_name
 from featurizer.tallies import (
@@ -28,12 +29,9 @@ from featurizer.tallies import (
 )
 
 Node = TypeVar("Node", int, str)
-Pairs = Sequence[tuple[Node, Node]]
 Values = tuple[float, ...]
 
 _COUNTED = 13
-_WRITES = ("POST ", "PUT ", "PATCH ", "DELETE ")
-_LOST = f" {UNMATCHED_ROUTE}"
 _FEW, _MANY = 0.1, 0.9
 _OBJECTS = [
     round(OBJECT_BITS * math.log(OBJECT_BITS / max(OBJECT_BITS - noted, 0.5))) for noted in range(OBJECT_BITS + 1)
@@ -49,14 +47,25 @@ def measure_session(session: Session, table: DegreeTable, schema: FeatureSchema)
         table: the partition's table that numbered its endpoints.
         schema: which features, and their order: ACCESS_BEHAVIOUR_V1 or GATEWAY_V1.
     """
-    edges = session.edges
-    shape = measure_packed(edges, session.last_node, table)
+    edges, links, overall = session.edges, table.links, table.overall
+    # By their worker-wide numbers, which the degrees are read by.
+    sources = [links[edge >> EDGE_BITS] for edge in edges]
+    destinations = [links[edge & DESTINATION_MASK] for edge in edges]
+    lone = None if session.last_node == NOT_A_NODE else links[session.last_node]
+    entering = Counter(destinations)
+    read_source, read_destination = overall.read_source, overall.read_destination
+    shape = measure(
+        entering.values(),
+        [read_source[source] for source in sources],
+        [read_destination[destination] for destination in destinations],
+        len({*sources, *destinations}) or int(lone is not None),
+        overall.total_edges,
+    )
     if schema == ACCESS_BEHAVIOUR_V1:
         return shape
-    pairs = [(edge >> EDGE_BITS, edge & DESTINATION_MASK) for edge in edges]
-    lone = None if session.last_node == NOT_A_NODE else session.last_node
-    bits = surprises(pairs, table)
-    return (*shape, *_counted(session), *_told(pairs, list(edges.values()), lone, table.names.__getitem__, bits))
+    bits = surprises(sources, destinations, entering, overall)
+    marks = (overall.writes.__getitem__, overall.unmatched.__getitem__)
+    return (*shape, *_counted(session), *_told(sources, destinations, list(edges.values()), lone, *marks, bits))
 
 
 def measure_graph(graph: CallGraph, degrees: GlobalDegrees, schema: FeatureSchema) -> Values:
@@ -72,7 +81,9 @@ def measure_graph(graph: CallGraph, degrees: GlobalDegrees, schema: FeatureSchem
         return shape
     bits = surprises_by_name(graph.edges, degrees)
     lone = next(iter(sorted(graph.nodes)), None)
-    return (*shape, *(MISSING,) * _COUNTED, *_told(graph.edges, graph.walks, lone, str, bits))
+    sources, destinations = [source for source, _ in graph.edges], [destination for _, destination in graph.edges]
+    told = _told(sources, destinations, graph.walks, lone, is_write, is_unmatched, bits)
+    return (*shape, *(MISSING,) * _COUNTED, *told)
 
 
 def _counted(session: Session) -> Values:
@@ -102,7 +113,7 @@ def _timing(session: Session) -> Values:
     n = sum(pauses)
     if not n:
         return (MISSING, MISSING, MISSING)
-    few, median, many = (_quantile(pauses, n * share) for share in (_FEW, 0.5, _MANY))
+    few, median, many = _quantiles(pauses, (n * _FEW, n * 0.5, n * _MANY))
     return (2**median / 1000, 2 ** (many - few), _burstiness(session, n))
 
 
@@ -115,34 +126,50 @@ def _burstiness(session: Session, n: int) -> float:
     return _share(spread - total, spread + total)
 
 
-def _quantile(pauses: Sequence[int], below: float) -> float:
-    """Return the logarithm (to base 2, of milliseconds) below which so many pauses lie; linear within a counter."""
-    passed = 0
-    for counter, count in enumerate(pauses):
-        if count and passed + count >= below:
-            return counter - 1 + (below - passed) / count
-        passed += count
-    raise ValueError(f"{below} of {passed} pauses")
+def _quantiles(pauses: Sequence[int], ranks: Iterable[float]) -> list[float]:
+    """Return the logarithms (to base 2, of milliseconds) below which so many pauses lie; linear within a counter.
+
+    Args:
+        pauses: the counters.
+        ranks: how many pauses, ascending.
+    """
+    found: list[float] = []
+    counter, count, passed = -1, 0, 0
+    for rank in ranks:
+        while not count or passed + count < rank:
+            passed += count
+            counter += 1
+            count = pauses[counter]
+        found.append(counter - 1 + (rank - passed) / count)
+    return found
 
 
-def _told(
-    pairs: Pairs[Node], walks: Sequence[int], lone: Node | None, name_of: Callable[[Node], str], bits: Sequence[float]
+def _told(  # noqa: PLR0913, PLR0917 -- a graph in columns
+    sources: Sequence[Node],
+    destinations: Sequence[Node],
+    walks: Sequence[int],
+    lone: Node | None,
+    writing: Callable[[Node], bool],
+    unmatched: Callable[[Node], bool],
+    bits: Sequence[float],
 ) -> Values:
     """Return what a graph tells besides its shape: lost calls, surprise, revisits, writes.
 
     Args:
-        pairs: its edges.
+        sources: source of each edge.
+        destinations: its destination.
         walks: how often each was made.
         lone: an endpoint of it, which is its only one when there is no edge; None when it has none.
-        name_of: gives an endpoint's name.
+        writing: whether an endpoint is a write.
+        unmatched: whether it stands for calls that no route answered.
         bits: surprise of each edge.
     """
     visits: dict[Node, int] = {}
-    first = pairs[0][0] if pairs else lone
+    first = sources[0] if sources else lone
     if first is not None:
         visits[first] = 1  # no edge enters it with the first call
     surprised, unexpected, repeated = 0.0, 0, 0
-    for (source, destination), walked, own in zip(pairs, walks, bits, strict=True):
+    for source, destination, walked, own in zip(sources, destinations, walks, bits, strict=True):
         visits[destination] = visits.get(destination, 0) + walked
         surprised += walked * own
         if own > UNEXPECTED_BITS:
@@ -151,10 +178,9 @@ def _told(
             repeated += walked
     lost = writes = 0
     for node, count in visits.items():
-        name = name_of(node)
-        if name.startswith(_WRITES):
+        if writing(node):
             writes += count
-        if name.endswith(_LOST):
+        if unmatched(node):
             lost += count
     calls, steps = sum(visits.values()), sum(walks)
     return (

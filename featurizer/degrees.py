@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from featurizer.calls import is_unmatched, is_write
+
 OVERFLOW_ENDPOINT = "{overflow}"
 """The one node that stands for every endpoint beyond a table's cap."""
 
@@ -53,6 +55,9 @@ class GlobalDegrees:
     """Sum of every DegreeTable of a worker, and what the features read.
 
     Attributes:
+        ids: number of each endpoint.
+        writes: whether an endpoint is a write, by its number.
+        unmatched: whether it stands for calls that no route answered, likewise.
         source: g_out by endpoint number, edges.
         destination: g_in by endpoint number, edges.
         leaving: edges that leave an endpoint and are counted in ``transitions``, by its number.
@@ -65,6 +70,8 @@ class GlobalDegrees:
 
     def __init__(self, frozen: DegreeSnapshot | None = None) -> None:
         self.ids: dict[str, int] = {}
+        self.writes: list[bool] = []
+        self.unmatched: list[bool] = []
         self.source: list[int] = []
         self.destination: list[int] = []
         self.leaving: list[int] = []
@@ -104,6 +111,8 @@ class GlobalDegrees:
         number = self.ids.get(endpoint)
         if number is None:
             number = self.ids[endpoint] = len(self.source)
+            self.writes.append(is_write(endpoint))
+            self.unmatched.append(is_unmatched(endpoint))
             for own in (self.source, self.destination, self.leaving):
                 own.append(0)
             self.transitions.append({})

@@ -7,38 +7,38 @@ local degrees are derived when a vector is taken. CallGraph is the same graph by
 import heapq
 import math
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
-from featurizer.degrees import DESTINATION_MASK, EDGE_BITS, NOT_A_NODE, DegreeTable, GlobalDegrees
+from featurizer.degrees import DESTINATION_MASK, EDGE_BITS, DegreeTable, GlobalDegrees
 from featurizer.features import MISSING
 
 
 def measure(
-    destinations: Sequence[Hashable],
+    local_dest_degrees: Collection[int],
     source_degrees: Sequence[int],
     dest_degrees: Sequence[int],
     n_apis: int,
     total_edges: int,
 ) -> tuple[float, ...]:
-    """Return the values of ACCESS_BEHAVIOUR_V1, in its order, from one entry per distinct edge.
+    """Return the values of ACCESS_BEHAVIOUR_V1, in its order, from the degrees of each distinct edge.
 
     Degrees are whole numbers, so the sums are exact and each value is rounded once or twice.
 
     Args:
-        destinations: destination endpoint of each edge, any hashable.
+        local_dest_degrees: l_in of each different destination, in any order.
         source_degrees: g_out of each edge's source.
         dest_degrees: g_in of each edge's destination.
         n_apis: distinct endpoints of the graph.
         total_edges: edges that the global degrees were counted over.
     """
-    n = len(destinations)
+    n = len(source_degrees)
     if n == 0:
         return (0.0, float(n_apis), *((0.0, 0.0) if n_apis else (MISSING, MISSING)), *(MISSING,) * 19)
     source, dest = sum(source_degrees), sum(dest_degrees)
     min_source, max_source = min(source_degrees), max(source_degrees)
     min_dest, max_dest = min(dest_degrees), max(dest_degrees)
-    local = Counter(destinations).values()
+    local = local_dest_degrees
     # Over edges, l_in of the destination: a destination with k edges contributes k times the value k.
     local_spread = _spread(n, sum([k * k for k in local]), sum([k * k * k for k in local]))
     dest_spread = _spread(n, dest, sum([degree * degree for degree in dest_degrees]))
@@ -66,29 +66,6 @@ def measure(
         _ratio(dest_spread, total_edges),
         _ratio(min_dest, total_edges),
         _ratio(max_dest, total_edges),
-    )
-
-
-def measure_packed(edges: Collection[int], last_node: int, table: DegreeTable) -> tuple[float, ...]:
-    """Return the features of a session's packed edges, degrees read from the worker's GlobalDegrees.
-
-    Args:
-        edges: packed edges in order of first sight.
-        last_node: number of the endpoint called last, NOT_A_NODE when the session called none: one call makes a
-            node and no edge.
-        table: the partition's table that numbered the endpoints.
-    """
-    links = table.links
-    read_source, read_destination = table.overall.read_source, table.overall.read_destination
-    sources = [edge >> EDGE_BITS for edge in edges]
-    destinations = [edge & DESTINATION_MASK for edge in edges]
-    n_apis = len({*sources, *destinations}) or int(last_node != NOT_A_NODE)
-    return measure(
-        destinations,
-        [read_source[links[source]] for source in sources],
-        [read_destination[links[destination]] for destination in destinations],
-        n_apis,
-        table.overall.total_edges,
     )
 
 
@@ -150,7 +127,7 @@ class CallGraph:
         """Return the values of ACCESS_BEHAVIOUR_V1 against the given degrees."""
         known = {node: degrees.degrees(node) for node in self.nodes}
         return measure(
-            [destination for _, destination in self.edges],
+            Counter([destination for _, destination in self.edges]).values(),
             [known[source].source for source, _ in self.edges],
             [known[destination].destination for _, destination in self.edges],
             len(self.nodes),

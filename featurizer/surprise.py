@@ -11,10 +11,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from featurizer.degrees import DegreeTable, GlobalDegrees
+from featurizer.degrees import GlobalDegrees
 
 OF_ALL = 0.1
 """Weight of b's share of all edges, beside 1 - OF_ALL of its share of those that leave a."""
+_OF_SOURCE = 1 - OF_ALL
 LEAST = 1e-5
 """Least probability: a surprise is at most 16.6 bits."""
 UNEXPECTED = 0.01
@@ -22,23 +23,21 @@ UNEXPECTED = 0.01
 UNEXPECTED_BITS = -math.log2(UNEXPECTED)
 
 
-def surprises(edges: Sequence[tuple[int, int]], table: DegreeTable) -> list[float]:
+def surprises(
+    sources: Sequence[int], destinations: Sequence[int], entering: Mapping[int, int], degrees: GlobalDegrees
+) -> list[float]:
     """Return the surprise of each of a session's edges, in their order.
 
     Args:
-        edges: numbers of source and destination of each.
-        table: the partition's table that numbered the endpoints.
+        sources: worker-wide number of each edge's source.
+        destinations: of its destination.
+        entering: how many of the edges enter each endpoint.
+        degrees: what is read.
     """
-    links, degrees = table.links, table.overall
-    return surprises_of(
-        [links[source] for source, _ in edges],
-        [links[destination] for _, destination in edges],
-        degrees.read_transitions,
-        degrees.read_leaving,
-        degrees.read_destination,
-        degrees.total_edges,
-        counted=not degrees.frozen,
-    )
+    counted = not degrees.frozen
+    tables = (degrees.read_transitions, degrees.read_leaving, degrees.read_destination)
+    own = (Counter(sources), entering) if counted else None
+    return surprises_of(sources, destinations, *tables, degrees.total_edges, own)
 
 
 def surprises_by_name(edges: Iterable[tuple[str, str]], degrees: GlobalDegrees) -> list[float]:
@@ -52,7 +51,7 @@ def surprises_by_name(edges: Iterable[tuple[str, str]], degrees: GlobalDegrees) 
     # Nobody has been at an endpoint without a number: its place is the last one.
     tables = ([*degrees.read_transitions, {}], [*degrees.read_leaving, 0], [*degrees.read_destination, 0])
     sources, destinations = [source for source, _ in numbered], [destination for _, destination in numbered]
-    return surprises_of(sources, destinations, *tables, degrees.total_edges, counted=False)
+    return surprises_of(sources, destinations, *tables, degrees.total_edges, None)
 
 
 def surprises_of(  # noqa: PLR0913, PLR0917 -- tables and what is looked up in them
@@ -62,8 +61,7 @@ def surprises_of(  # noqa: PLR0913, PLR0917 -- tables and what is looked up in t
     leaving: Sequence[int],
     entering: Sequence[int],
     total: int,
-    *,
-    counted: bool,
+    own: tuple[Mapping[int, int], Mapping[int, int]] | None,
 ) -> list[float]:
     """Return the surprise of each edge of a session.
 
@@ -74,19 +72,24 @@ def surprises_of(  # noqa: PLR0913, PLR0917 -- tables and what is looked up in t
         leaving: edges that leave an endpoint, as far as single edges were counted.
         entering: edges that enter an endpoint.
         total: all edges.
-        counted: the session's own edges are among them.
+        own: how many of the session's edges leave and enter each endpoint, which are counted in the tables; None when
+            they are not.
     """
-    own = int(counted)
-    own_leaving, own_entering = (Counter(sources), Counter(destinations)) if counted else (Counter[int](),) * 2
-    others = total - own * len(sources)
+    others, itself = (total, 0) if own is None else (total - len(sources), 1)
+    own_leaving, own_entering = own or ({}, {})
+    log2 = math.log2
     found = []
     for source, destination in zip(sources, destinations, strict=True):
-        entered, left = entering[destination] - own_entering[destination], leaving[source] - own_leaving[source]
-        made = transitions[source].get(destination, 0) - own
+        entered = entering[destination]
+        left = leaving[source]
+        if itself:
+            entered -= own_entering[destination]
+            left -= own_leaving[source]
+        made = transitions[source].get(destination, 0) - itself
         common = entered / others if entered > 0 and others > 0 else 0.0
         follows = common
         if left > 0:
             follows = made / left if made > 0 else 0.0
-        probability = (1 - OF_ALL) * follows + OF_ALL * common + LEAST
-        found.append(-math.log2(probability) if probability < 1 else 0.0)
+        probability = _OF_SOURCE * follows + OF_ALL * common + LEAST
+        found.append(-log2(probability) if probability < 1 else 0.0)
     return found

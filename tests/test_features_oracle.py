@@ -13,7 +13,7 @@ from featurizer.calls import ApiCall
 from featurizer.conduct import measure_graph, measure_session
 from featurizer.degrees import DegreeSnapshot, EndpointDegrees, GlobalDegrees
 from featurizer.features import ACCESS_BEHAVIOUR_V1, GATEWAY_V1, FeatureVector, Occasion, matrix_of
-from featurizer.graph import CallGraph, measure_packed, rarest
+from featurizer.graph import CallGraph, rarest
 from featurizer.reference import global_degrees, reference_conduct, reference_features, session_graph
 from featurizer.routes import RouteTemplates
 from featurizer.sessions import CloseReason, Session, SessionPolicy
@@ -124,7 +124,7 @@ def test_sessions_of_any_length_have_the_features_of_networkx(walks: list[list[s
     g_out, g_in, total = global_degrees(graphs)
     assert watched.overall.total_edges == total
     for session, graph in zip(watched.sessions, graphs, strict=True):
-        values = measure_packed(session.edges, session.last_node, watched.table)
+        values = measure_session(session, watched.table, ACCESS_BEHAVIOUR_V1)
         assert dict(zip(NAMES, values, strict=True)) == pytest.approx(
             reference_features(graph, g_out, g_in, total), rel=1e-9, abs=1e-9, nan_ok=True
         )
@@ -138,7 +138,7 @@ def test_a_call_graph_by_name_has_the_values_of_the_packed_session(walks: list[l
         for endpoint in walk:
             watched.call(START, f"client {client}", endpoint)
     for session, walk in zip(watched.sessions, walks, strict=True):
-        packed = measure_packed(session.edges, session.last_node, watched.table)
+        packed = measure_session(session, watched.table, ACCESS_BEHAVIOUR_V1)
         np.testing.assert_array_equal(packed, CallGraph.of_calls(walk).values(watched.overall))
         by_edges = CallGraph(reversed(list(pairwise(walk))), walk)
         np.testing.assert_allclose(packed, by_edges.values(watched.overall), rtol=1e-12)
@@ -148,7 +148,7 @@ def test_a_session_of_one_call_has_one_endpoint_and_nothing_else_to_measure() ->
     watched = Watched(SessionPolicy())
     watched.call(START)
     session = watched.windows.open["ann"]
-    values = dict(zip(NAMES, measure_packed(session.edges, session.last_node, watched.table), strict=True))
+    values = dict(zip(NAMES, measure_session(session, watched.table, ACCESS_BEHAVIOUR_V1), strict=True))
     there = {"n_connections": 0, "n_apis": 1, "edges_per_api": 0, "density": 0}
     assert {name: value for name, value in values.items() if not math.isnan(value)} == there
 
@@ -157,7 +157,7 @@ def test_a_session_without_a_node_has_no_ratio_either() -> None:
     watched = Watched(SessionPolicy())
     watched.call(START, endpoint="OPTIONS /a")
     session = watched.windows.open["ann"]
-    values = dict(zip(NAMES, measure_packed(session.edges, session.last_node, watched.table), strict=True))
+    values = dict(zip(NAMES, measure_session(session, watched.table, ACCESS_BEHAVIOUR_V1), strict=True))
     assert (values["n_connections"], values["n_apis"]) == (0, 0)
     assert math.isnan(values["edges_per_api"])
     assert math.isnan(values["density"])
@@ -183,7 +183,7 @@ def test_features_of_a_small_graph_by_hand() -> None:
         for endpoint in walk:
             watched.call(START, client, endpoint)
     session = watched.windows.open["cy"]
-    values = dict(zip(NAMES, measure_packed(session.edges, session.last_node, watched.table), strict=True))
+    values = dict(zip(NAMES, measure_session(session, watched.table, ACCESS_BEHAVIOUR_V1), strict=True))
     # g_out: a leaves in a→b three times and a→c once, b in b→b and b→a; g_in: a 1, b 4 (b→b too), c 1.
     assert watched.overall.degrees("a") == EndpointDegrees(4, 1)
     assert watched.overall.degrees("b") == EndpointDegrees(2, 4)
@@ -231,7 +231,7 @@ def test_k_times_the_same_traffic_gives_the_same_features(k: int, walks: list[li
             for client, walk in enumerate(walks):
                 for endpoint in walk:
                     partition.call(START, f"client {client}", endpoint)
-        return [measure_packed(own.edges, own.last_node, partitions[0].table) for own in partitions[0].sessions]
+        return [measure_session(own, partitions[0].table, ACCESS_BEHAVIOUR_V1) for own in partitions[0].sessions]
 
     np.testing.assert_allclose(features(1), features(k), rtol=1e-12)
 
