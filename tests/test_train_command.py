@@ -212,15 +212,15 @@ def test_a_repeated_run_redoes_what_changed_and_gives_the_bundle_of_a_run_withou
     assert "from the cache: vectors, split, fit, threshold, evaluate, bundle\n" in out
     assert read_bundle("./mine", SCHEMA).to_files() == first.to_files()
 
-    code, out, _ = train(capsys, *logs, *cache, "--false-alerts-per-day", "5000")
+    code, out, _ = train(capsys, *logs, *cache, "--false-alerts-per-day", "50000")
     assert "made: threshold, evaluate, bundle; from the cache: vectors, split, fit\n" in out
     other = read_bundle("./mine", SCHEMA)
     assert other.uid != first.uid
     sessions, budget = (other.manifest.parameters[name] for name in ("benign_sessions_a_day", "false_alert_budget"))
-    assert budget == pytest.approx(1000 * 5000 / sessions)
-    assert f"budget      5000 false alerts a day are {budget:g} in 1,000: the input has {sessions:,.1f} benign" in out
+    assert budget == pytest.approx(1000 * 50000 / sessions)
+    assert f"budget      50000 false alerts a day are {budget:g} in 1,000: the input has {sessions:,.1f} benign" in out
     card = " ".join(other.documents[CARD].decode().split())
-    assert f"5000 false alerts a day. The input has {sessions:,.1f} benign sessions a day" in card
+    assert f"50000 false alerts a day. The input has {sessions:,.1f} benign sessions a day" in card
 
 
 @pytest.fixture
