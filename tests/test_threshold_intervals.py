@@ -24,9 +24,11 @@ INTERVALS = {"open": (0.7, 0.8), "closed": (0.6, 0.7)}
 def made_up(benign: int, seed: int = 0) -> Deciding:
     """Sessions of a client each whose scores overlap, an attack for every four benign ones."""
     rng, attacked = np.random.default_rng(seed), benign // 4
-    kinds = (((2, 8), benign), ((6, 3), attacked))
-    scores = (Greatest(*(rng.beta(*shape, count) for _ in range(3))) for shape, count in kinds)
-    return Deciding(*scores, np.arange(benign + attacked))
+    low, high = (
+        Greatest(*(rng.beta(*shape, count) for _ in range(3)))
+        for shape, count in (((2, 8), benign), ((6, 3), attacked))
+    )
+    return Deciding(low, high, np.arange(benign + attacked))
 
 
 def widths(sessions: Deciding) -> list[float]:
@@ -70,8 +72,8 @@ def test_sessions_of_one_client_are_drawn_together() -> None:
 @settings(max_examples=10)
 def test_bounds_are_thresholds_however_few_sessions_there_are(benign: int, attacked: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    scores = (Greatest(*(rng.random(count) for _ in range(3))) for count in (benign, attacked))
-    sessions = Deciding(*scores, np.arange(benign + attacked))
+    ours, theirs = (Greatest(*(rng.random(count) for _ in range(3))) for count in (benign, attacked))
+    sessions = Deciding(ours, theirs, np.arange(benign + attacked))
     for low, high in sessions.intervals(500.0, seed, resamples=20).values():
         assert 0 <= low <= high <= 1
 
