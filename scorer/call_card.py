@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 
 from featurizer.features import FeatureSchema
 from scorer import feature_plots, plots
 from scorer.bootstrap import share_by_client
 from scorer.call_evaluation import CallReport
-from scorer.call_recipe import COPIES, VARIATION, Weaving, examples_of, ready
+from scorer.call_fits import INTERVAL_RESAMPLES
+from scorer.call_recipe import BUDGET, COPIES, VARIATION, Weaving, examples_of, ready
 from scorer.examples import Scores
 from scorer.explanation import contributions
 from scorer.feedback import Feedback
@@ -200,10 +202,36 @@ def _thresholds(vectors: LabelledVectors, manifest: Manifest, scores: Scores) ->
 out of fold (5 folds, a client's sessions kept together). Of all pairs that alert on so few benign sessions, early or at
 their end, that the upper end of the interval keeps within {budget:g} in 1,000, this one finds the most attacks; those
 found before half of their calls were made count twice.
-
+{_daily(manifest)}
+{_varying(manifest)}
 Benign sessions that alert, out of fold: {_rate(share)} in 1,000, with clients drawn (bootstrap)
 {1000 * clients.low:.1f} to {1000 * clients.high:.1f}.
 {few if least > budget else ""}
+"""
+
+
+def _daily(manifest: Manifest) -> str:
+    """Say what a budget by day came to."""
+    in_thousand, a_day, sessions = (manifest.parameters.get(name) for name in BUDGET)
+    if a_day is None:
+        return ""
+    return f"""
+The budget was {a_day:g} false alerts a day. The input has {sessions:,.1f} benign sessions a day, from the first of
+them to the last call, so that is {in_thousand:g} in 1,000.
+"""
+
+
+def _varying(manifest: Manifest) -> str:
+    """Say how far thresholds would vary over other clients."""
+    intervals = manifest.threshold_intervals
+    if isinstance(intervals, msgspec.UnsetType):
+        return ""
+    bounds = {name: f"{low:.4f} to {high:.4f}" for name, (low, high) in intervals.items()}
+    return f"""
+Chosen again with clients drawn (bootstrap, {INTERVAL_RESAMPLES} times) they are {bounds["open"]} for sessions
+that go on and {bounds["closed"]} for those that have ended (95 %); the model is the same in every draw. Where few or no
+benign sessions may alert, thresholds hang on the few highest scores. No draw holds a higher one: upper ends are then
+too low.
 """
 
 

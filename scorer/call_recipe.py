@@ -13,12 +13,14 @@ from scorer.examples import Examples, Labels
 from scorer.feedback import Feedback
 from scorer.isolation_recipe import IsolationRecipe
 from scorer.labelling import LabelledVectors
-from scorer.manifest import DataSource, Manifest
+from scorer.manifest import DataSource, Interval, Manifest
 from scorer.thresholds import Thresholds
 from scorer.training import INNER_FOLDS, AnyRecipe, Prepare, Recipe, Trained, assemble, smallest_table
 
 FALSE_ALERT_BUDGET = 1.0
 """Benign sessions in 1,000 that may raise an alert, unless told otherwise."""
+BUDGET = ("false_alert_budget", "false_alerts_a_day", "benign_sessions_a_day")
+"""Parameters of a manifest that tell the budget: in 1,000; where it was given by day also how it became that."""
 FEWEST_ATTACKS = 10
 """Attacked sessions, and benign ones, below which nothing can be learnt and measured."""
 
@@ -73,6 +75,35 @@ class CallVectors:
     sha256: str = ""
 
 
+class DailyBudget(msgspec.Struct, frozen=True):
+    """A budget of false alerts by day.
+
+    Attributes:
+        false_alerts_a_day: benign sessions a day that may raise an alert, early or at their end.
+        benign_sessions_a_day: those of the input; 0 until it has been read.
+    """
+
+    false_alerts_a_day: float
+    benign_sessions_a_day: float = 0.0
+
+    def of(self, vectors: LabelledVectors) -> "DailyBudget":
+        """Return the budget for an input: its benign sessions that are judged, by the time that they were counted in.
+
+        Raises:
+            ValueError: there is no benign session.
+        """
+        judged = np.bincount(vectors.session[ready(vectors)], minlength=len(vectors.attacks)) > 0
+        benign = judged & ~vectors.attacked
+        if not benign.any():
+            raise ValueError("no benign session to tell from how many there are a day")
+        return DailyBudget(self.false_alerts_a_day, int(benign.sum()) / vectors.days(benign))
+
+    @property
+    def in_thousand(self) -> float:
+        """What it comes to: benign sessions in 1,000, all of them at most."""
+        return 1000 * min(1.0, self.false_alerts_a_day / self.benign_sessions_a_day)
+
+
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the user decides.
 
@@ -80,6 +111,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         name: what the model is called.
         seed: seed of every random choice.
         false_alert_budget: benign sessions in 1,000 that may raise an alert, early or at their end.
+        daily: the budget was given by day; None when it was given in 1,000.
         recipe: parameters of the trees.
         candidates: recipes to choose from, that one among them; 1 is no search.
         session_limits: settings that the sessions were cut by, by name; recorded, since service should have the same.
@@ -90,11 +122,23 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     seed: int = 0
     false_alert_budget: float = FALSE_ALERT_BUDGET
+    daily: DailyBudget | None = None
     recipe: AnyRecipe = Recipe()
     candidates: int = 1
     session_limits: dict[str, float] = {}
     weaving: Weaving | None = None
     feedback: Feedback | None = None
+
+    def budgeted(self, vectors: LabelledVectors) -> "CallOptions":
+        """Return the options with a budget in 1,000, whichever way it was given.
+
+        Raises:
+            ValueError: it was given by day, and there is no benign session.
+        """
+        if self.daily is None:
+            return self
+        daily = self.daily.of(vectors)
+        return msgspec.structs.replace(self, daily=daily, false_alert_budget=daily.in_thousand)
 
 
 def trained_edges(vectors: LabelledVectors) -> float:
@@ -179,6 +223,7 @@ def bundle_of_calls(  # noqa: PLR0913 -- what a manifest records, each named at 
     schema: FeatureSchema,
     metrics: Mapping[str, float],
     versions: Mapping[str, str],
+    intervals: Mapping[str, Interval] | msgspec.UnsetType = msgspec.UNSET,
 ) -> Trained:
     """Return the bundle of the model of all sessions, without documents.
 
@@ -191,12 +236,14 @@ def bundle_of_calls(  # noqa: PLR0913 -- what a manifest records, each named at 
         schema: features of the vectors.
         metrics: quality to record.
         versions: library versions to record.
+        intervals: how far either threshold would vary, where that was measured.
     """
     parameters = {
         "model": options.recipe.NAME,
         **msgspec.structs.asdict(options.recipe),
         "candidates": options.candidates,
         "false_alert_budget": options.false_alert_budget,
+        **(msgspec.structs.asdict(options.daily) if options.daily else {}),
         "traffic_copies": COPIES,
         "traffic_variation": VARIATION,
         **options.session_limits,
@@ -213,6 +260,7 @@ def bundle_of_calls(  # noqa: PLR0913 -- what a manifest records, each named at 
         parameters=parameters,
         metrics=dict(metrics),
         library_versions=dict(versions),
+        threshold_intervals=intervals if intervals is msgspec.UNSET else dict(intervals),
     )
     return assemble(examples_of(vectors, ready(vectors)), estimator, made, schema)
 

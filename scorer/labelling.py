@@ -90,6 +90,15 @@ class LabelledVectors:
         """Which sessions are attacks or hold one."""
         return np.array([bool(kind) for kind in self.attacks])
 
+    def days(self, sessions: Labels) -> float:
+        """Return the event time from the start of the first of some sessions to the last call, days.
+
+        Args:
+            sessions: which of them, shape (sessions,).
+        """
+        start = self.start[sessions].min(initial=self.end.max())
+        return max(float(self.end.max() - start), 1.0) / 86_400_000
+
 
 def label_vectors(
     vectors: Iterable[FeatureVector], labels: Sequence[AttackLabel], schema: FeatureSchema

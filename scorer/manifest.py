@@ -17,6 +17,7 @@ ESTIMATOR = "estimator.joblib"
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*")
 
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Interval = tuple[Probability, Probability]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
@@ -67,6 +68,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         schema_fingerprint: its fingerprint.
         files: SHA-256 of each other file in the bundle.
         format_version: layout of the bundle.
+        threshold_intervals: lower and upper bound of each threshold, 95 %; left out where none was measured.
     """
 
     name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -84,6 +86,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     schema_fingerprint: str = ""
     files: dict[str, Sha256] = {}
     format_version: int = FORMAT_VERSION
+    threshold_intervals: dict[str, Interval] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Version(msgspec.Struct):

@@ -60,8 +60,7 @@ class Recording:
     @property
     def days(self) -> float:
         """Event time from the start of the first session judged to the last call, days."""
-        start = self.vectors.start[self.judged].min(initial=self.vectors.end.max())
-        return max(float(self.vectors.end.max() - start), 1.0) / 86_400_000
+        return self.vectors.days(self.judged)
 
     def vector_moments(self) -> LabelledVectors:
         """Return the vectors on the clock of the attack.

@@ -161,7 +161,8 @@ def _flagging(scores: Scores, allowed: int) -> float:
     """Return the lowest threshold that flags at most so many of the scores."""
     if allowed >= len(scores):
         return 0.0
-    return float(np.nextafter(np.sort(scores)[::-1][allowed], math.inf))
+    place = len(scores) - 1 - allowed
+    return float(np.nextafter(np.partition(scores, place)[place], math.inf))
 
 
 def sweep(anomalous: Labels, scores: Scores, steps: int = 20) -> list[SweepRow]:

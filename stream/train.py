@@ -139,10 +139,12 @@ def make_call_bundle(source: Source, options: CallOptions, stages: Stages, *, wi
     vectors, woven = found.part("vectors"), options.weaving is not None
     try:
         check_size(vectors.value, ready(vectors.value))
+        options = options.budgeted(vectors.value)
         split = stages.run("split", hold_out, vectors, options.seed)
         fits = stages.run("fit", fit_calls, vectors, split, options.recipe, options.seed, SCHEMA, options.candidates)
         contamination = 0.0 if options.weaving is None else options.weaving.contamination
-        thresholds = stages.run("threshold", call_thresholds, vectors, fits, options.false_alert_budget, contamination)
+        budget = (options.false_alert_budget, contamination, options.seed)
+        thresholds = stages.run("threshold", call_thresholds, vectors, fits, *budget)
         measured = (fits.part("measured"), thresholds.part("measured"))
         report = stages.run("evaluate", evaluate_calls, vectors, split, *measured, woven=woven)
     except ValueError as error:
@@ -205,6 +207,7 @@ def _call_bundle(  # noqa: PLR0913, PLR0917 -- everything that there is of a run
         schema=SCHEMA,
         metrics=report.metrics(),
         versions=versions_for(final.recipe),
+        intervals=thresholds.intervals,
     )
     documents = call_card.documents(
         vectors, trained, final.scores, report, SCHEMA, weaving=options.weaving, feedback=options.feedback

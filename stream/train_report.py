@@ -7,9 +7,11 @@ import msgspec
 from rich.table import Table
 
 from scorer.call_evaluation import CallReport
+from scorer.call_recipe import BUDGET
 from scorer.evaluation import Evaluation
 from scorer.feedback import Feedback
 from scorer.judged import Detection, Share
+from scorer.manifest import Manifest
 from scorer.table_recipe import TableReport
 from stream.train import Made
 
@@ -36,6 +38,8 @@ def summary(made: Made, path: Path) -> dict[str, Any]:
         ]
         result["original_protocol"] = msgspec.to_builtins(made.report.original.figures())
     else:
+        result["threshold_intervals"] = manifest.threshold_intervals
+        result["budget"] = {name: manifest.parameters[name] for name in BUDGET if name in manifest.parameters}
         result["split"] = made.report.split
         result["attacks"] = "woven" if made.report.woven else "labelled"
         result["detection"] = [_detection(detection) for detection in (*made.report.kinds, made.report.overall)]
@@ -44,6 +48,25 @@ def summary(made: Made, path: Path) -> dict[str, Any]:
     if made.feedback is not None:
         result["feedback"] = msgspec.to_builtins(made.feedback)
     return result
+
+
+def chosen(manifest: Manifest) -> str:
+    """Say which thresholds were chosen, with their intervals where there are some."""
+    early, closing = manifest.thresholds["open"], manifest.thresholds["closed"]
+    intervals = manifest.threshold_intervals
+    if isinstance(intervals, msgspec.UnsetType):
+        return f"{early:.3f} while a session is open, {closing:.3f} at its end"
+    bounds = {name: f"{low:.3f} to {high:.3f}" for name, (low, high) in intervals.items()}
+    return f"{early:.3f} ({bounds['open']}) while a session is open, {closing:.3f} ({bounds['closed']}) at its end"
+
+
+def daily(manifest: Manifest) -> str:
+    """Say what a budget by day came to; empty when it was given in 1,000."""
+    in_thousand, a_day, sessions = (manifest.parameters.get(name) for name in BUDGET)
+    if a_day is None:
+        return ""
+    came = f"{a_day:g} false alerts a day are {in_thousand:g} in 1,000"
+    return f"{came}: the input has {sessions:,.1f} benign sessions a day"
 
 
 def kept(feedback: Feedback) -> str:

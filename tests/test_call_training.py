@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from featurizer.features import GATEWAY_V1
 from scorer.call_evaluation import CallReport
@@ -14,6 +15,7 @@ from scorer.call_recipe import (
     COPIES,
     VARIATION,
     CallOptions,
+    DailyBudget,
     check_size,
     examples_of,
     ready,
@@ -184,6 +186,29 @@ def test_a_smaller_budget_means_stricter_thresholds(vectors: LabelledVectors, tr
     assert strict.open >= lax.open
     assert strict.closed >= lax.closed
     assert strict != lax
+
+
+def test_a_budget_by_day_is_one_in_1000_by_the_benign_sessions_a_day(vectors: LabelledVectors) -> None:
+    judged = np.unique(vectors.session[ready(vectors)])
+    benign = judged[~vectors.attacked[judged]]
+    days = (vectors.end.max() - vectors.start[benign].min()) / 86_400_000
+
+    options = structs.replace(OPTIONS, daily=DailyBudget(4.0)).budgeted(vectors)
+
+    assert options.daily == DailyBudget(4.0, len(benign) / days)
+    assert options.false_alert_budget * len(benign) / 1000 == pytest.approx(4.0 * days)
+    assert OPTIONS.budgeted(vectors) is OPTIONS
+
+
+def test_a_budget_of_more_than_there_are_is_all_of_them(vectors: LabelledVectors) -> None:
+    options = structs.replace(OPTIONS, daily=DailyBudget(1e6)).budgeted(vectors)
+    assert options.false_alert_budget == 1000.0
+
+
+def test_a_budget_by_day_needs_a_benign_session(vectors: LabelledVectors) -> None:
+    hostile = replace(vectors, attacks=("scan",) * len(vectors.attacks))
+    with pytest.raises(ValueError, match="no benign session"):
+        DailyBudget(1.0).of(hostile)
 
 
 def test_a_session_that_weighs_nothing_is_scored_and_teaches_nothing(vectors: LabelledVectors) -> None:

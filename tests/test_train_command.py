@@ -111,6 +111,7 @@ def test_what_is_printed_is_what_was_written(trained: tuple[ModelBundle, dict[st
     assert printed["metrics"] == bundle.manifest.metrics
     assert bundle.manifest.data.name == "calls.jsonl, labels.jsonl"
     assert bundle.manifest.parameters["sessions.gap_s"] == 60.0
+    assert printed["budget"] == {"false_alert_budget": 1.0}
     assert sum(kind["found"]["of"] for kind in printed["detection"][:-1]) == printed["detection"][-1]["found"]["of"] > 0
 
 
@@ -122,6 +123,8 @@ def test_the_card_of_a_model_of_calls_says_what_was_found(trained: tuple[ModelBu
         assert f"| {kind['attack']} | {kind['found']['of']} |" in text
     for fact in ("False alerts:", "calls.jsonl, labels.jsonl; licence Apache-2.0", "last 40 % of the time", bundle.uid):
         assert fact in text
+    for low, high in printed["threshold_intervals"].values():
+        assert f"{low:.4f} to {high:.4f} for" in " ".join(text.split())
     for name in CAPTIONS:
         assert_picture(bundle.documents[name])
 
@@ -209,11 +212,15 @@ def test_a_repeated_run_redoes_what_changed_and_gives_the_bundle_of_a_run_withou
     assert "from the cache: vectors, split, fit, threshold, evaluate, bundle\n" in out
     assert read_bundle("./mine", SCHEMA).to_files() == first.to_files()
 
-    code, out, _ = train(capsys, *logs, *cache, "--false-alerts", "30")
+    code, out, _ = train(capsys, *logs, *cache, "--false-alerts-per-day", "50000")
     assert "made: threshold, evaluate, bundle; from the cache: vectors, split, fit\n" in out
     other = read_bundle("./mine", SCHEMA)
     assert other.uid != first.uid
-    assert other.manifest.parameters["false_alert_budget"] == 30
+    sessions, budget = (other.manifest.parameters[name] for name in ("benign_sessions_a_day", "false_alert_budget"))
+    assert budget == pytest.approx(1000 * 50000 / sessions)
+    assert f"budget      50000 false alerts a day are {budget:g} in 1,000: the input has {sessions:,.1f} benign" in out
+    card = " ".join(other.documents[CARD].decode().split())
+    assert f"50000 false alerts a day. The input has {sessions:,.1f} benign sessions a day" in card
 
 
 @pytest.fixture
@@ -307,6 +314,8 @@ def test_processes_measure_what_one_would(monkeypatch: pytest.MonkeyPatch) -> No
         (["--recipe", "access-behaviour", "--calls", "calls"], "give one of"),
         (["--topics", "--calls", "calls"], "give one of"),
         (["--topics", "--labels", "labels"], "on the topic labels"),
+        (["--topics", "--false-alerts", "1", "--false-alerts-per-day", "5"], "they are two budgets"),
+        (["--recipe", "access-behaviour", "--false-alerts-per-day", "5"], "has no times"),
         (["--topics", "--contamination", "0.1"], "without --labels"),
         (["--calls", "calls", "--label-weight", "5"], "--label-weight is for --topics"),
         (["--calls", "calls", "--labels", "labels", "--contamination", "0.1"], "without --labels"),

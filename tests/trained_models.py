@@ -3,7 +3,7 @@
 from featurizer.features import GATEWAY_V1
 from scorer.access_behaviour import read_table
 from scorer.call_evaluation import CallReport, evaluate_calls
-from scorer.call_fits import chosen_thresholds, fit_rows
+from scorer.call_fits import chosen_thresholds, deciding, fit_rows
 from scorer.call_recipe import CallOptions, bundle_of_calls, ready
 from scorer.examples import Scores
 from scorer.holdout import hold_out
@@ -32,9 +32,18 @@ def call_model(vectors: LabelledVectors, options: CallOptions) -> tuple[Trained,
     """Return the model of all sessions, nothing measured, and its scores out of fold."""
     fitted = fit_rows(vectors, ready(vectors), options.recipe, options.seed, _SCHEMA)
     contamination = 0.0 if options.weaving is None else options.weaving.contamination
-    thresholds = chosen_thresholds(vectors, fitted, options.false_alert_budget, contamination)
-    estimator = fitted.estimator
-    trained = bundle_of_calls(vectors, estimator, thresholds, options, SOURCE, schema=_SCHEMA, metrics={}, versions={})
+    sessions = deciding(vectors, fitted, contamination)
+    trained = bundle_of_calls(
+        vectors,
+        fitted.estimator,
+        sessions.chosen(options.false_alert_budget),
+        options,
+        SOURCE,
+        schema=_SCHEMA,
+        metrics={},
+        versions={},
+        intervals=sessions.intervals(options.false_alert_budget, options.seed),
+    )
     return trained, fitted.scores
 
 

@@ -20,6 +20,7 @@ from stream.commands.train_flags import (
     CacheFlag,
     CallsFlag,
     ContaminationFlag,
+    DayFlag,
     DescriptionFlag,
     EstimatorFlag,
     LabelsFlag,
@@ -64,7 +65,8 @@ def train(  # noqa: PLR0913 -- one parameter per flag
     model: ModelFlag = ModelKind.HGBT,
     search: SearchFlag = 1,
     with_estimator: EstimatorFlag = False,
-    false_alerts: BudgetFlag = 1.0,
+    false_alerts: BudgetFlag = None,
+    false_alerts_per_day: DayFlag = None,
     contamination: ContaminationFlag = None,
     description: DescriptionFlag = None,
     licence: LicenceFlag = "LicenseRef-not-published",
@@ -85,7 +87,7 @@ def train(  # noqa: PLR0913 -- one parameter per flag
     The bundle holds the model, its card and its plots. To use it, name it in the settings: model.bundle.
 
     What each stage makes (vectors, split, fit, threshold, evaluate, bundle) is kept in a cache: the same run again
-    takes all from there, one with another --false-alerts all but the last three.
+    takes all from there, one with another budget of false alerts all but the last three.
     """
     unlabelled = bool(calls) and labels is None
     wrong = {
@@ -102,6 +104,10 @@ def train(  # noqa: PLR0913 -- one parameter per flag
         "--labels is for --calls; with --topics labels are on the topic labels": labels is not None and not calls,
         "--label-weight is for --topics": label_weight is not None and not topics,
         "--contamination is for --calls without --labels": contamination is not None and not unlabelled,
+        "give either --false-alerts or --false-alerts-per-day: they are two budgets": None
+        not in {false_alerts, false_alerts_per_day},
+        "--false-alerts-per-day is for --calls and --topics: the public table has no times": recipe is not None
+        and false_alerts_per_day is not None,
         "give either --cache DIR or --no-cache": no_cache and cache is not None,
         "--search is not for isolation-forest, which learns without labels": search > 1
         and model is ModelKind.ISOLATION_FOREST,
@@ -128,7 +134,7 @@ def train(  # noqa: PLR0913 -- one parameter per flag
             else:
                 source = topics_of(label_weight, description, licence, settings)
             options = structs.replace(
-                call_options(name, seed, false_alerts, settings),
+                call_options(name, seed, false_alerts, false_alerts_per_day, settings),
                 recipe=call_recipe.RECIPES[model],
                 candidates=search,
             )
@@ -210,16 +216,19 @@ def tracking_at(uri: str) -> "Tracking":
     return Tracking(uri)
 
 
-def call_options(name: str, seed: int, false_alerts: float, settings: Settings) -> "CallOptions":
+def call_options(
+    name: str, seed: int, false_alerts: float | None, per_day: float | None, settings: Settings
+) -> "CallOptions":
     """Return what the user decides of a model of calls."""
-    from scorer.call_recipe import CallOptions  # noqa: PLC0415 -- scikit-learn takes a second to load
+    from scorer import call_recipe  # noqa: PLC0415 -- scikit-learn takes a second to load
 
     own = settings.sessions
     limits = {"gap_s": own.gap_s, "quiet_s": own.quiet_s, "first_vector_calls": own.first_vector_calls}
-    return CallOptions(
+    return call_recipe.CallOptions(
         name=name,
         seed=seed,
-        false_alert_budget=false_alerts,
+        false_alert_budget=call_recipe.FALSE_ALERT_BUDGET if false_alerts is None else false_alerts,
+        daily=None if per_day is None else call_recipe.DailyBudget(per_day),
         session_limits={f"sessions.{limit}": value for limit, value in limits.items()},
     )
 
@@ -241,15 +250,16 @@ def write(made: "Made", target: Path) -> None:
 
 def show(made: "Made", target: Path, stages: "Stages") -> None:
     """Print what was made, how good it is, and which stages had been made before."""
-    from stream.train_report import kept, tables  # noqa: PLC0415 -- scikit-learn takes a second to load
+    from stream.train_report import chosen, daily, kept, tables  # noqa: PLC0415 -- scikit-learn takes a second to load
 
     manifest = made.bundle.manifest
     if made.feedback is not None:
         stdout.print(f"sessions    {kept(made.feedback)}", highlight=False, soft_wrap=True)
     for table in tables(made.report):
         stdout.print(table, "")
-    early, closing = manifest.thresholds["open"], manifest.thresholds["closed"]
-    stdout.print(f"thresholds  {early:.3f} while a session is open, {closing:.3f} at its end")
+    if told_daily := daily(manifest):
+        stdout.print(f"budget      {told_daily}", highlight=False, soft_wrap=True)
+    stdout.print(f"thresholds  {chosen(manifest)}", soft_wrap=True)
     stdout.print(f"trained on  {escape(manifest.trained_on)}", highlight=False)
     stdout.print(f"stages      {escape(told(stages))}", highlight=False, soft_wrap=True)
     where = escape(str(target))

@@ -95,13 +95,26 @@ EstimatorFlag = Annotated[
     bool, typer.Option("--with-estimator", help="Add the estimator that the trees are of, for data scientists.")
 ]
 BudgetFlag = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--false-alerts",
         metavar="N",
         min=0.0,
         max=1000.0,
-        help="With --calls or --topics: benign sessions in 1,000 that may raise an alert, early or at their end.",
+        help="With --calls or --topics: benign sessions in 1,000 that may raise an alert, early or at their end. "
+        "[default: 1]",
+        show_default=False,
+    ),
+]
+DayFlag = Annotated[
+    float | None,
+    typer.Option(
+        "--false-alerts-per-day",
+        metavar="N",
+        min=0.0,
+        help="Instead of --false-alerts: benign sessions a day that may raise an alert. It becomes a budget in 1,000 "
+        "by how many benign sessions a day there are in the input: give whole days.",
+        show_default=False,
     ),
 ]
 ContaminationFlag = Annotated[
