@@ -1,6 +1,6 @@
 """Precision: how many of the sessions that a model alerted were attacks, as far as people have said."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from heapq import nlargest
 from sys import intern
@@ -87,24 +87,31 @@ class LabelTally:
 
     def __init__(self) -> None:
         self._latest: dict[str, tuple[str, Said, int]] = {}
+        self._said: defaultdict[str, Counter[Said]] = defaultdict(Counter)  # kept up: a label must not cost a recount
 
     def take(self, session: str, label: SessionLabel | None) -> None:
         """Take the next label of a session; None when nothing is said of it any more."""
-        if label is None:
-            self._latest.pop(session, None)
-        else:
+        before = self._latest.pop(session, None)
+        if before is not None:
+            model, verdict, _ = before
+            self._said[model][verdict] -= 1
+            if not self._said[model].total():
+                del self._said[model]
+        if label is not None:
             # A label may be kept for years: of one only this much is, and equal names are one object.
             model = intern((label.model or UNNAMED)[:_NAME_LENGTH])
             self._latest[session] = (model, label.verdict, label.time)
+            self._said[model][label.verdict] += 1
 
     def by_model(self) -> dict[str, Counter[Said]]:
         """Return how many sessions were what, by model: the MOST_MODELS that labels of the latest time name.
 
         Labels that name no model are counted under UNNAMED.
         """
-        said: dict[str, Counter[Said]] = {}
+        said = {model: +counts for model, counts in self._said.items()}
+        if len(said) <= MOST_MODELS:
+            return said
         times: dict[str, int] = {}
-        for model, verdict, time in self._latest.values():
-            said.setdefault(model, Counter())[verdict] += 1
+        for model, _, time in self._latest.values():
             times[model] = max(time, times.get(model, time))
         return {model: said[model] for model in nlargest(MOST_MODELS, said, lambda model: (times[model], model))}

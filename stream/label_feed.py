@@ -42,10 +42,11 @@ class LabelFeed(TopicFeed):
     def look(self, consumer: Consumer) -> None:
         """Say so when the topic cannot be read: the client library waits for a missing one without a word."""
         try:
-            error = consumer.list_topics(self._topic, _LOOK_S).topics[self._topic].error
+            found = consumer.list_topics(self._topic, _LOOK_S).topics.values()
+            errors = [own.error for own in found if own.error is not None]
         except KafkaException as failure:
-            error = failure.args[0]
-        if error is not None:
+            errors = [failure.args[0]]
+        for error in errors:
             log.warning("labels are not counted until their topic can be read", topic=self._topic, error=error.str())
 
     def take(self, messages: Sequence[Message]) -> Mapping[str, Mapping[Said, int]]:
