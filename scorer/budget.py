@@ -44,6 +44,10 @@ class Spending(msgspec.Struct, frozen=True, array_like=True):
     spent: int = 0
     held_back: int = 0
 
+    def in_hour(self, now: int) -> int:
+        """Return how many alerts the hour of ``now``, the log's clock in epoch milliseconds, has had."""
+        return self.spent if now // HOUR_MS == self.hour else 0
+
     def left(self, now: int, budget: int) -> int:
         """Return how many alerts the hour still has; negative when exempt ones have gone beyond.
 
@@ -51,7 +55,7 @@ class Spending(msgspec.Struct, frozen=True, array_like=True):
             now: the log's clock, epoch milliseconds.
             budget: alerts an hour.
         """
-        return budget - self._spent(now)
+        return budget - self.in_hour(now)
 
     def overflow(self, now: int, budget: int) -> Overflow:
         """Return what an alert at ``now`` has to tell; arguments as for ``left``."""
@@ -60,11 +64,8 @@ class Spending(msgspec.Struct, frozen=True, array_like=True):
 
     def after_alert(self, now: int) -> "Spending":
         """Return what is spent after an alert, which tells of all that was held back."""
-        return Spending(now // HOUR_MS, self._spent(now) + 1)
+        return Spending(now // HOUR_MS, self.in_hour(now) + 1)
 
     def after_holding_back(self) -> "Spending":
         """Return what is spent after an anomalous verdict without an alert."""
         return Spending(self.hour, self.spent, self.held_back + 1)
-
-    def _spent(self, now: int) -> int:
-        return self.spent if now // HOUR_MS == self.hour else 0

@@ -43,6 +43,7 @@ class SessionLabel(msgspec.Struct, frozen=True, omit_defaults=True):
         attack: kind of attack, for a true positive.
         hostile_from: event time of the first hostile call, for a true positive; the whole session when it is left out.
         by: who said it.
+        model: uid of the model whose alert was looked at; empty when that is not known, or there was no alert.
     """
 
     session_id: Annotated[str, msgspec.Meta(min_length=1)]
@@ -51,6 +52,7 @@ class SessionLabel(msgspec.Struct, frozen=True, omit_defaults=True):
     attack: str = ""
     hostile_from: int | None = None
     by: str = ""
+    model: str = ""
 
 
 class Feedback(msgspec.Struct, frozen=True, kw_only=True):

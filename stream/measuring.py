@@ -1,5 +1,6 @@
 """Measuring: from durable cycles and live state to metrics. Nothing is counted before it is durable."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -157,6 +158,8 @@ class StateGauges:
         telemetry, now = self._telemetry, time.time()
         telemetry.watermark_delay.clear()
         telemetry.checkpoint_age.clear()
+        telemetry.alert_budget_spent.clear()
+        telemetry.alert_budget_limit.clear()
         idle = {name for intake in self._intakes for name in intake.idle}
         for name, state in detector.partitions.items():
             if state.windows.max_time:
@@ -166,6 +169,10 @@ class StateGauges:
             if state.live:
                 age = max(0, state.offset + 1 - max(0, state.checkpointed))
                 telemetry.checkpoint_age.labels(name.topic, name.partition).set(age)
+                spent, budget = state.history.spending.in_hour(state.windows.max_time), state.history.policy.budget
+                telemetry.alert_budget_spent.labels(name.topic, name.partition).set(spent)
+                limit = math.inf if budget is None else budget
+                telemetry.alert_budget_limit.labels(name.topic, name.partition).set(limit)
         limits = [state.windows.policy.max_open for state in detector.partitions.values()]
         telemetry.open_sessions_limit.set(sum(limits))
         telemetry.clock_steps.set(max(intake.clock.steps for intake in self._intakes))

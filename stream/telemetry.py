@@ -6,6 +6,7 @@ as much as the rest of a call's way.
 """
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
@@ -13,6 +14,8 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from featurizer.features import Occasion
 from featurizer.sessions import CloseReason
 from scorer.alerts import AlertKind, Decision
+from scorer.feedback import UNNAMED, Said
+from scorer.precision import MOST_MODELS, attacks_among
 from scorer.severity import Severity
 from scorer.verdicts import Leg, Readiness
 from stream.dead_letters import Reason
@@ -109,6 +112,20 @@ class Telemetry:
         "Anomalous verdicts without an alert of their own: the client's cooldown, the session already has one, or the "
         "hour has had as many as it may have (alerts.budget_per_hour).",
         Label("reason", HOLDING_BACK),
+    )
+    alert_budget_spent = gauge(
+        "gatewatch_alert_budget_spent",
+        "alerts",
+        "Alerts of a partition in the hour that its log has come to; alerts.budget_exempt ones too.",
+        Label("topic"),
+        Label("partition"),
+    )
+    alert_budget_limit = gauge(
+        "gatewatch_alert_budget_limit",
+        "alerts",
+        "Alerts that a partition may have an hour (alerts.budget_per_hour); +Inf is no limit.",
+        Label("topic"),
+        Label("partition"),
     )
     alerts_suppressed = counter(
         "gatewatch_alerts_suppressed",
@@ -279,6 +296,22 @@ class Telemetry:
     drift_vectors = gauge(
         "gatewatch_drift_window_vectors", "vectors", "Vectors in the window that drift is measured over."
     )
+    labelled_sessions = gauge(
+        "gatewatch_labelled_sessions",
+        "sessions",
+        "Labelled sessions, by the model whose alert was looked at (unnamed: the label does not say) and what they "
+        f"were found to be, of the {MOST_MODELS} models that were labelled last. Every worker of the role detect shows "
+        "them all: take the maximum over workers, not the sum.",
+        Label("model"),
+        Label("verdict", Said),
+    )
+    model_precision = gauge(
+        "gatewatch_model_precision",
+        "share",
+        "Attacks among the sessions that a model alerted and that were labelled as attack or as none; none until there "
+        "is one. The same on every worker of the role detect: take the maximum over workers.",
+        Label("model"),
+    )
     build_info = gauge("gatewatch_build_info", "1", "The program.", Label("version"), Label("python"))
     web_requests = counter(
         "gatewatch_web_requests", "requests", "Requests to the web server.", Label("route"), Label("status_code")
@@ -306,6 +339,17 @@ class Telemetry:
         """Say which model judges beside the one in use; the one named before is forgotten."""
         self.challenger_info.clear()
         self.challenger_info.labels(uid, name, trained_on[:80]).set(1)
+
+    def labelled(self, models: Mapping[str, Mapping[Said, int]]) -> None:
+        """Say what people found sessions to be, in sessions by model; what was said before is forgotten."""
+        self.labelled_sessions.clear()
+        self.model_precision.clear()
+        for model, said in models.items():
+            for verdict in Said:
+                self.labelled_sessions.labels(model, verdict).set(said.get(verdict, 0))
+            share = attacks_among(said)
+            if share.of and model != UNNAMED:
+                self.model_precision.labels(model).set(share.value)
 
 
 METRICS = declared(Telemetry)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -11,9 +11,6 @@ from confluent_kafka import TopicPartition as Offset
 from mode import Service
 
 log = structlog.get_logger(__name__)
-
-_POLL_S = 0.5
-_READ_AT_ONCE = 10
 
 
 class TopicFeed(Service):
@@ -25,7 +22,16 @@ class TopicFeed(Service):
         config: consumer configuration; it joins no group.
         topic: the topic.
         start: offset after the records that have been taken in.
+
+    Attributes:
+        most: records taken in at once.
+        poll_s: longest wait for records in the consumer's thread, which a stopping worker waits out.
+        rest_s: pause after a poll without records, which ends at once when the worker stops.
     """
+
+    most: ClassVar[int] = 10
+    poll_s: ClassVar[float] = 0.5
+    rest_s: ClassVar[float] = 0.0
 
     def __init__(self, config: dict[str, Any], topic: str, *, start: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -34,6 +40,9 @@ class TopicFeed(Service):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=topic)
         self._consumer: Consumer | None = None
         self._following: asyncio.Future[None] | None = None
+
+    def look(self, consumer: Consumer) -> None:
+        """Look at the topic once, before it is followed; called in the consumer's thread. Does nothing by itself."""
 
     def take(self, messages: Sequence[Message]) -> Any:
         """Take in what was read; called in the consumer's thread."""
@@ -62,14 +71,17 @@ class TopicFeed(Service):
             messages = await loop.run_in_executor(self._thread, self._poll)
             if messages:
                 await self.taken(await loop.run_in_executor(self._thread, self.take, messages))
+            elif self.rest_s:
+                await self.sleep(self.rest_s)
 
     def _poll(self) -> list[Message]:
         """Wait for records; return those that came, if any did."""
         if self._consumer is None:
             self._consumer = Consumer(self._config)
             self._consumer.assign([self._place])
+            self.look(self._consumer)
         messages = []
-        for message in self._consumer.consume(_READ_AT_ONCE, _POLL_S):
+        for message in self._consumer.consume(self.most, self.poll_s):
             error = message.error()
             if error is None:
                 messages.append(message)

@@ -80,7 +80,7 @@ def wanted_topics(settings: Settings) -> list[TopicSpec]:
         models = _compacted_spec("models", "model bundles", topics, topics.models_record_bytes)
         specs.append(models._replace(partitions=1))
     labels = _compacted_spec("labels", "labels of sessions", topics)
-    specs.append(labels._replace(partitions=1, roles=frozenset()))  # workers run without it
+    specs.append(labels._replace(partitions=1, roles=frozenset()))  # no role needs it
     if settings.alerts.from_topic:
         specs.append(_compacted_spec("suppressions", "suppression rules", topics)._replace(partitions=1))
     return specs

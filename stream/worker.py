@@ -12,6 +12,7 @@ from stream.assembly import Models
 from stream.errors import CommandError, ExitCode, StateError
 from stream.host import Host, Reload, tune_garbage_collection
 from stream.intake import Intake
+from stream.label_feed import LabelFeed
 from stream.measuring import StateGauges
 from stream.model_feed import ModelFeed
 from stream.model_reload import ModelReload, show_models
@@ -103,7 +104,8 @@ def assemble(
     add_pages(app, site)
     reload = None if detector is None else _reload(app, settings, detector, telemetry, followed)
     if detector is not None:
-        app.feeds = [*app.feeds, *_rule_feeds(settings, detector, telemetry, rules)]
+        labels = LabelFeed(reader_config(settings), settings.topics.labels, telemetry)
+        app.feeds = [*app.feeds, *_rule_feeds(settings, detector, telemetry, rules), labels]
     return Worker(app, legs, telemetry, gauges, reload, settings.delivery.shutdown_timeout_s)
 
 

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from stream.wire import Outgoing
 
@@ -14,13 +14,24 @@ def polled(record: Outgoing) -> Any:
     return SimpleNamespace(**{name: (lambda value=value: value) for name, value in parts.items()})
 
 
+def failure(code: int, *, fatal: bool = False) -> Any:
+    """Return an error as the client library hands it out."""
+    return SimpleNamespace(error=lambda: KafkaError(code, "said", fatal))
+
+
 class FakeConsumer:
-    """Hands out one list of messages after the other."""
+    """Hands out one list of messages after the other.
+
+    Args:
+        polls: the lists.
+        error: what is wrong with the topic, as far as the brokers know.
+    """
 
     places: list[TopicPartition]
 
-    def __init__(self, polls: list[list[Any]]) -> None:
+    def __init__(self, polls: list[list[Any]], error: KafkaError | None = None) -> None:
         self.polls = polls
+        self.error = error
         self.closed = False
 
     def assign(self, places: list[TopicPartition]) -> None:
@@ -28,6 +39,9 @@ class FakeConsumer:
 
     def consume(self, _most: int, _timeout_s: float) -> list[Any]:
         return self.polls.pop(0) if self.polls else []
+
+    def list_topics(self, topic: str, _timeout_s: float) -> Any:
+        return SimpleNamespace(topics={topic: SimpleNamespace(error=self.error)})
 
     def close(self) -> None:
         self.closed = True

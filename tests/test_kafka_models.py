@@ -73,6 +73,10 @@ def test_all_workers_follow_trial_promotion_and_rollback(kafka: Kafka, tmp_path:
             assert (said["promoted"], said["replaced"]) == (strict.uid, calm.uid)
             judging(workers, strict.uid, None)
             wait_for(lambda: len(gatewatch.read(gatewatch.anomalies)) > 0, "alerts of the promoted model")
+        finding = gatewatch.documents(gatewatch.anomalies)[0]["metadata"]["uid"]
+        done(gatewatch, "label", finding, "--verdict", "true-positive")
+        right = {"name": "gatewatch_model_precision", "model": strict.uid}
+        wait_for(lambda: all(own.metric(**right) == 1 for own in workers), "the label in every worker's metrics")
         producer = gatewatch.producer()
         producer.produce(kafka.prefix + "models", b"broken", b"champion")
         assert producer.flush(30) == 0

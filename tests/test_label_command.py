@@ -84,6 +84,8 @@ def test_labels_are_found_written_replaced_and_taken_back(
         "s2": (Said.BENIGN, "", None, ""),
         "s3": (Said.BENIGN, "", None, ""),
     }
+    with LabelTopic(settings) as topic:
+        assert {name: own.model for name, own in topic.read().items()} == {"s1": "old-1", "s2": "old-1", "s3": "old-1"}
     label(capsys, servers, two, "--verdict", "test")
     label(capsys, servers, three, "--take-back")
     assert said(settings).keys() == {"s1", "s2"}

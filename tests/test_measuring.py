@@ -1,18 +1,25 @@
 """What is counted, and when."""
 
+import math
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from prometheus_client import CollectorRegistry
 
 from featurizer.features import Occasion
-from scorer.alerts import AlertKind
+from scorer.alerts import AlertKind, AlertPolicy, Decision
+from scorer.budget import HOUR_MS
 from scorer.severity import Severity
 from scorer.verdicts import Leg
 from stream.batches import Batch
 from stream.cycle import Cycle
-from stream.measuring import Recorder
+from stream.measuring import Recorder, StateGauges
 from stream.records import TopicPartition
 from stream.telemetry import Telemetry
 from tests.alerting import alert_of, vector
+from tests.records import CALLS as PARTITION
+from tests.records import make_detector
 
 CALLS = TopicPartition("api-calls", 0)
 
@@ -49,3 +56,26 @@ def test_every_durable_alert_and_call_is_counted_once(occasion: Occasion) -> Non
     assert sum(count or 0 for count in counted) == 1
     assert value(telemetry, "gatewatch_session_calls_total") == 1
     assert value(telemetry, "gatewatch_commit_duration_seconds_count") == 1
+
+
+@pytest.mark.parametrize(("budget", "limit"), [(3, 3), (None, math.inf)])
+def test_gauges_show_what_a_partition_has_spent_of_its_budget_in_the_hour_of_its_log(
+    budget: int | None, limit: float
+) -> None:
+    noon = 490_000 * HOUR_MS
+    detector, telemetry = make_detector(alerts=AlertPolicy(budget=budget)), Telemetry(CollectorRegistry())
+    intake: Any = SimpleNamespace(
+        name="detect", restoring=(), assigned=(), idle=(), lags=dict, clock=SimpleNamespace(steps=0)
+    )
+    gauges, state = StateGauges(telemetry, [intake], detector), detector.partitions[PARTITION]
+    for client in ("ann", "bob"):
+        state.history.follow(Decision.ALERT, client, noon, client)
+    labels = {"topic": PARTITION.topic, "partition": str(PARTITION.partition)}
+    for clock, spent in ((noon + HOUR_MS - 1, 2), (noon + HOUR_MS, 0)):
+        state.windows.max_time = clock
+        gauges.refresh()
+        assert value(telemetry, "gatewatch_alert_budget_spent", **labels) == spent
+        assert value(telemetry, "gatewatch_alert_budget_limit", **labels) == limit
+    detector.partitions.clear()
+    gauges.refresh()
+    assert value(telemetry, "gatewatch_alert_budget_spent", **labels) is None, "it went to another worker"

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from stream.model_reload import ModelReload
 from stream.settings import load_settings
 from stream.telemetry import Telemetry
 from tests.model_factory import make_bundle
-from tests.polled_topics import FakeConsumer, polled
+from tests.polled_topics import FakeConsumer, failure, polled
 from tests.records import decode_words
 
 CHAMPION, CHALLENGER, PREVIOUS = ModelRole
@@ -29,10 +28,6 @@ FIRST, SECOND, THIRD = (trial_record(make_bundle(seed=seed), 0, 8_388_608) for s
 def message(record: ModelRecord) -> Any:
     """Return a record as the client library hands it out."""
     return polled(outgoing("models", record))
-
-
-def failure(code: int, *, fatal: bool = False) -> Any:
-    return SimpleNamespace(error=lambda: KafkaError(code, "said", fatal))
 
 
 class Following:

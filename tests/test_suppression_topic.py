@@ -21,6 +21,7 @@ from stream.assembly import SCHEMA, Models
 from stream.cli import main
 from stream.demo import EmbeddedBroker
 from stream.errors import ExitCode
+from stream.label_feed import LabelFeed
 from stream.settings import load_settings
 from stream.suppression_feed import SuppressionTopicFeed
 from stream.suppression_records import RuleRecord, TopicRules, removal_record, rule_record
@@ -155,7 +156,7 @@ def test_a_worker_starts_with_the_rules_of_the_topic() -> None:
     settings, rules = load_settings(overrides={"alerts.suppressions": "topic:"}), TopicRules(NAMES)
     rules.take(as_read(rule_record("t", entry("a"))))
     worker = assemble(settings, Models(make_bundle()), Role.ALL, rules=FollowedRules(rules, 1))
-    assert [type(feed) for feed in worker.app.feeds] == [SuppressionTopicFeed]
+    assert [type(feed) for feed in worker.app.feeds] == [SuppressionTopicFeed, LabelFeed]
     assert worker.telemetry.registry.get_sample_value("gatewatch_suppression_rules") == 1
 
 

@@ -14,6 +14,7 @@ from stream import assembly
 from stream.app import Role
 from stream.assembly import SCHEMA, Models
 from stream.errors import SettingsError
+from stream.label_feed import LabelFeed
 from stream.settings import load_settings
 from stream.suppression_feed import SuppressionFeed
 from stream.suppression_reload import SuppressionReload
@@ -186,4 +187,4 @@ def test_only_a_worker_with_a_file_looks_after_one(tmp_path: Path) -> None:
     path.write_text(BEFORE)
     for overrides, feeds in (({}, []), ({"alerts.suppressions": str(path)}, [SuppressionFeed])):
         worker = assemble(load_settings(overrides=overrides), Models(make_bundle()), Role.ALL)
-        assert [type(feed) for feed in worker.app.feeds] == feeds
+        assert [type(feed) for feed in worker.app.feeds] == [*feeds, LabelFeed]

@@ -78,10 +78,11 @@ def label(  # noqa: PLR0913 -- one parameter per flag
     told = attack is not None or hostile_from is not None
     require(hostile or not told, "--attack and --hostile-from are of a true positive", "--verdict true-positive")
     found = named_findings(settings, findings or ())
-    sessions = list(dict.fromkeys(own.session_id for own in found))
     labels = {
-        session: None if verdict is None else SessionLabel(session, verdict, now_ms(), attack or "", hostile_from, by)
-        for session in sessions
+        own.session_id: None
+        if verdict is None
+        else SessionLabel(own.session_id, verdict, now_ms(), attack or "", hostile_from, by, own.model)
+        for own in found
     }
     with LabelTopic(settings) as topic:
         topic.write(labels)

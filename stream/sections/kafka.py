@@ -178,7 +178,8 @@ class TopicsSettings(Section):
     labels: str = setting(
         "labels",
         "topic",
-        "What people found sessions to be, the latest of each; compacted. Written by them, read by gatewatch train.",
+        "What people found sessions to be, the latest of each; compacted. Written by them, read by gatewatch train, "
+        "and by workers for metrics.",
         pattern=TOPIC_NAME,
     )
     suppressions: str = setting(
