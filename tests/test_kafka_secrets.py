@@ -1,8 +1,10 @@
 """What must go no further than the first stage, on a real Kafka: a worker's output topics are searched for secrets."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from confluent_kafka import Message
 
 from stream.adapters import FORMATS
 from stream.settings import Settings
@@ -13,21 +15,18 @@ from tests.test_planted_secrets import KEYS, ORDER, PLANT, SECRETS, clients, fou
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
+def bytes_of(record: Message) -> bytes:
+    """Return everything of a record: key, value, headers."""
+    headers: dict[str, Any] = dict(record.headers() or [])
+    named = [part for name, value in headers.items() for part in (name.encode(), value or b"")]
+    return b"\0".join([record.key() or b"", record.value() or b"", *named])
+
+
 def outputs(gatewatch: Gatewatch, settings: Settings) -> dict[str, list[bytes]]:
-    """Return key, value and headers of every record on the topics that a worker writes to."""
+    """Return all that is on the topics that a worker writes to."""
     own = settings.topics
     names = (own.api_calls, own.features, own.anomalies, own.dead_letters, own.state, own.degrees)
-    found = {}
-    for name in names:
-        records = gatewatch.read(name)
-        headers = [
-            [part for key, value in record.headers() or [] for part in (key.encode(), value)] for record in records
-        ]
-        parts = zip(records, headers, strict=True)
-        found[name.removeprefix(gatewatch.prefix)] = [
-            b"\0".join(part or b"" for part in (record.key(), record.value(), *more)) for record, more in parts
-        ]
-    return found
+    return {name.removeprefix(gatewatch.prefix): [*map(bytes_of, gatewatch.read(name))] for name in names}
 
 
 def test_no_topic_that_a_worker_writes_holds_a_planted_secret_or_a_name(kafka: Kafka, tmp_path: Path) -> None:
@@ -45,7 +44,9 @@ def test_no_topic_that_a_worker_writes_holds_a_planted_secret_or_a_name(kafka: K
         kafka,
         tmp_path,
         {
-            **(LIVELY | alarmed(tmp_path) | KEYS),
+            **LIVELY,
+            **alarmed(tmp_path),
+            **KEYS,
             "sessions.first_vector_calls": 2,
             "sessions.idle_after_s": 600,
             "identity.order": ORDER,
@@ -56,7 +57,7 @@ def test_no_topic_that_a_worker_writes_holds_a_planted_secret_or_a_name(kafka: K
         },
     )
     settings = gatewatch.create_topics()
-    headers = [("authorization", f"Bearer {PLANT}token".encode()), (f"{PLANT}header", b"")]
+    headers: dict[str, str | bytes | None] = {"authorization": f"Bearer {PLANT}token", f"{PLANT}header": ""}
     with gatewatch.worker() as worker:
         worker.wait_ready()
         producer = gatewatch.producer()
