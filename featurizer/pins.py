@@ -5,7 +5,7 @@ Grammar: ``[METHOD ]/literal/{name}/report-{name}.csv/{rest+}``. ``{name}`` stan
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -62,6 +62,13 @@ class _Node:
         self.partials.sort(key=lambda partial: (-len("".join(partial.texts)), partial.texts))
         return next(partial.onward for partial in self.partials if partial.texts == texts)
 
+    def ends(self) -> Iterator[dict[str, str]]:
+        """Yield the pins that end here or further on: together those that the same paths fit."""
+        yield from (pins for pins in (self.here, self.rest) if pins)
+        onward = [*self.literals.values(), *(partial.onward for partial in self.partials)]
+        for node in onward if self.parameter is None else [*onward, self.parameter]:
+            yield from node.ends()
+
 
 class Pins:
     """A tree of pinned routes.
@@ -103,6 +110,15 @@ class Pins:
         """
         found = _walk(self._root, segments, 0, method) if method else None
         return found or _walk(self._root, segments, 0, None)
+
+    def written(self) -> str:
+        """Return the pins as they work: the same text for pins that give every call the same template.
+
+        In order only where that decides: among pins of several methods that the same paths fit.
+        """
+        return "\n".join(
+            sorted(", ".join(f"{method} {path}" for method, path in pins.items()) for pins in self._root.ends())
+        )
 
     def _add(self, pin: str) -> None:
         method, path = _method_and_path(pin.strip())

@@ -33,6 +33,10 @@ MALFORMED_ROUTE = "{malformed}"
 AUTHORITY_ROUTE = "{authority}"
 """Route of a CONNECT to a host and port."""
 
+RULES = 1
+"""Version of the rules by which calls without a pinned route get their template, here and in ``featurizer.segments``.
+Raise it with every change that gives a call another template: durable state tells by it."""
+
 MOST_SEGMENTS = 16
 LONGEST_TEMPLATE = 256
 """A template is at most this long, plus ``/{more}``; a route of the gateway's own is cut here."""
@@ -77,6 +81,8 @@ class RouteTemplates:
 
     Attributes:
         pinned: these routes.
+        version: which templates these are, such as ``1-0f3ac9d2``: RULES, and a checksum of the pinned routes as they
+            work. Routes that a gateway names itself are no part of it.
 
     Raises:
         ValueError: names the pinned route that is wrong, and why.
@@ -85,6 +91,8 @@ class RouteTemplates:
     def __init__(self, pinned: Sequence[str] = ()) -> None:
         self.pinned = tuple(pinned)
         self._pins = Pins(pinned)
+        written = self._pins.written().encode("utf-8", "surrogatepass")
+        self.version = f"{RULES}-{blake2b(written, digest_size=4).hexdigest()}"
         self._cached_target = lru_cache(_CACHED_CALLS)(self._target)
 
     def endpoint(self, method: str, path: str, status: int, route: str | None = None) -> str:

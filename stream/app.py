@@ -111,12 +111,14 @@ def add_legs(app: App, settings: Settings, models: Models | None, role: Role, te
     """
     legs = []
     policy = assembly.dead_letter_policy(settings)
+    routes = assembly.route_templates(settings)
+    telemetry.templates_info.labels(routes.version).set(1)
     unkeyed = [entry.topic for entry in settings.inputs if not entry.keyed]
     if Role.NORMALISE in role.parts and unkeyed:
         limit = DeadLetterWindow(policy, Role.NORMALISE)
         committed = Recorder(telemetry, settings.sessions.max_edges).committed
         normalise = NormaliseStage(
-            assembly.normaliser(settings), settings.topics, limit, originals=settings.dead_letters.originals
+            assembly.normaliser(settings, routes), settings.topics, limit, originals=settings.dead_letters.originals
         )
         outbox = Outbox(_delivery(settings, Role.NORMALISE), normalise.encode, committed, _interval_s(settings))
         send = add_normalise_agent(app, normalise, outbox, telemetry)
@@ -126,10 +128,10 @@ def add_legs(app: App, settings: Settings, models: Models | None, role: Role, te
             raise ValueError(f"the role {role} needs models")
         judge = assembly.make_judge(settings, models.champion, TimedJudge)
         judge.telemetry = telemetry
-        decoders = assembly.detect_decoders(settings)
+        decoders = assembly.detect_decoders(settings, routes)
         limit = DeadLetterWindow(policy, Role.DETECT)
         detector = assembly.detector(settings, judge, decoders, assembly.make_challenger(settings, models.challenger))
-        detect = _detect_stage(settings, detector, limit)
+        detect = _detect_stage(settings, detector, limit, routes.version)
         drift = DriftWatch(detector, assembly.drift_policy(settings), telemetry)
         committed = Recorder(telemetry, settings.sessions.max_edges, drift).committed
         outbox = Outbox(_delivery(settings, Role.DETECT), detect.encode, committed, _interval_s(settings))
@@ -143,7 +145,7 @@ def add_legs(app: App, settings: Settings, models: Models | None, role: Role, te
     return legs
 
 
-def _detect_stage(settings: Settings, detector: Detector, limit: DeadLetterWindow) -> DetectStage:
+def _detect_stage(settings: Settings, detector: Detector, limit: DeadLetterWindow, templates: str) -> DetectStage:
     own = settings.state
     return DetectStage(
         detector,
@@ -154,6 +156,7 @@ def _detect_stage(settings: Settings, detector: Detector, limit: DeadLetterWindo
         limit=limit,
         encoding=settings.alerts.encoding,
         originals=settings.dead_letters.originals,
+        templates=templates,
     )
 
 

@@ -265,20 +265,25 @@ def log_decoder(settings: Settings, log_format: str) -> Decode:
     return decoder(log_format, route_templates(settings), identity_chain(settings), pseudonyms(settings))
 
 
-def _input_decoders(settings: Settings, *, keyed: bool) -> dict[str, Decode]:
+def _input_decoders(settings: Settings, routes: RouteTemplates | None, *, keyed: bool) -> dict[str, Decode]:
     """Return how the inputs that are keyed by client are read, or the others.
 
     The keys of pseudonyms are asked for where there is such an input only: other workers need not have them.
     """
     inputs = [own for own in settings.inputs if own.keyed is keyed]
-    routes, identities = route_templates(settings), identity_chain(settings)
+    routes, identities = routes or route_templates(settings), identity_chain(settings)
     names = pseudonyms(settings) if inputs else None
     return {own.topic: decoder(own.format, routes, identities, names) for own in inputs}
 
 
-def normaliser(settings: Settings) -> Normaliser:
-    """Return the pipeline's first step over the inputs that are not keyed by client."""
-    return Normaliser(_input_decoders(settings, keyed=False))
+def normaliser(settings: Settings, routes: RouteTemplates | None = None) -> Normaliser:
+    """Return the pipeline's first step over the inputs that are not keyed by client.
+
+    Args:
+        settings: which inputs, and how clients are named.
+        routes: the route templates, if they have been made of the settings already.
+    """
+    return Normaliser(_input_decoders(settings, routes, keyed=False))
 
 
 def sessionizer(
@@ -340,9 +345,9 @@ def _limits(settings: Settings) -> dict[str, Any]:
     }
 
 
-def detect_decoders(settings: Settings) -> dict[str, Decode | None]:
-    """Return how the role detect reads each of its topics; None for calls in wire form."""
-    return {**_input_decoders(settings, keyed=True), settings.topics.api_calls: None}
+def detect_decoders(settings: Settings, routes: RouteTemplates | None = None) -> dict[str, Decode | None]:
+    """Return how the role detect reads each of its topics; None for calls in wire form. Arguments as ``normaliser``."""
+    return {**_input_decoders(settings, routes, keyed=True), settings.topics.api_calls: None}
 
 
 def _ms(seconds: float) -> int:

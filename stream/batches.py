@@ -71,6 +71,7 @@ class PartitionState:
         marks: decisions made since the last checkpoint.
         table_form: the degree table as last made durable, encoded.
         checkpointed: position of the last checkpoint; -1 before the first.
+        templates: version of the route templates that its endpoints are of; empty when that is not known.
         would_be: what a challenger would have alerted; no part of what is durable.
     """
 
@@ -85,6 +86,7 @@ class PartitionState:
         "offset",
         "table",
         "table_form",
+        "templates",
         "windows",
         "would_be",
     )
@@ -103,6 +105,7 @@ class PartitionState:
         self.marks: dict[MarkKey, Mark] = {}
         self.table_form = b""
         self.checkpointed = -1
+        self.templates = ""
         self.would_be: WouldBeAlerts | None = None
 
 

@@ -48,6 +48,8 @@ class Meta(msgspec.Struct, frozen=True, array_like=True):
         partitions: partitions the input topic had.
         policy: limits of sessions in force up to the position.
         spending: what was spent of the alert budget.
+        templates: version of the route templates in force at the position; empty when the program that wrote it kept
+            none, or nothing has an endpoint.
     """
 
     version: int
@@ -59,6 +61,7 @@ class Meta(msgspec.Struct, frozen=True, array_like=True):
     partitions: int
     policy: SessionPolicy
     spending: Spending = Spending()
+    templates: str = ""
 
 
 class Table(msgspec.Struct, frozen=True, array_like=True):
@@ -131,7 +134,8 @@ def checkpoint(state: PartitionState, topics: StateTopics, partitions: int) -> l
     state.checkpointed = position = state.offset + 1
     clocks = (windows.max_time, windows.record_clock)
     counts = (len(windows), len(history), partitions)
-    put(_META, _encode(Meta(VERSION, position, *clocks, *counts, windows.policy, history.spending)))
+    meta = Meta(VERSION, position, *clocks, *counts, windows.policy, history.spending, state.templates)
+    put(_META, _encode(meta))
     # Only now: were the checkpoint cut short before its end, a replay would still need them.
     for mark in state.marks.values():
         put(_mark_key(mark), None)
@@ -316,6 +320,7 @@ def restore_tables(state: PartitionState, snapshot: Snapshot) -> None:
         state.history.restore(snapshot.cooldowns)
         state.history.spending = meta.spending
         state.windows.policy = meta.policy
+        state.templates = meta.templates
         state.checkpointed = meta.position
         state.offset = meta.position - 1
 

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -38,10 +38,7 @@ def named_findings(settings: Settings, names: Collection[str]) -> list[Finding]:
         elif name not in uids:
             found += _of_file(name)
     if missing := [uid for uid in uids if uid not in there]:
-        raise CommandError(
-            f"no finding {', '.join(missing)} on the topic {settings.topics.anomalies}",
-            "its retention may have passed; give a file with the finding instead",
-        )
+        raise _not_there(settings, missing)
     return found
 
 
@@ -103,6 +100,17 @@ def vector_of(settings: Settings, finding: Finding) -> FeatureVector | None:
             ):
                 return vector
     return None
+
+
+def _not_there(settings: Settings, uids: Sequence[str]) -> CommandError:
+    """Return the error of uids that no finding on the topic has; alerts in other encodings than OCSF are not read."""
+    encoding, hint = settings.alerts.encoding, "its retention may have passed; give a file with the finding instead"
+    if encoding != "ocsf":
+        hint = (
+            f"alerts.encoding is {encoding}, and only alerts written as OCSF are read back; give a file with the "
+            "finding as OCSF: gatewatch replay --json writes it from the logs, whatever alerts.encoding is"
+        )
+    return CommandError(f"no OCSF finding {', '.join(uids)} on the topic {settings.topics.anomalies}", hint)
 
 
 def _of_file(name: str) -> list[Finding]:

@@ -23,7 +23,13 @@ _REPORT_S = 2.0
 
 
 class Restorable(Protocol):
-    """What recovery asks of the role whose partitions it restores."""
+    """What recovery asks of the role whose partitions it restores.
+
+    Attributes:
+        templates: version of the route templates in force.
+    """
+
+    templates: str
 
     def restore(self, name: TopicPartition, snapshot: Snapshot, partitions: int) -> PartitionState:
         """Begin a partition with a snapshot's tables; its sessions are put in next, beside the event loop."""
@@ -69,6 +75,7 @@ class Recovery:
         self._telemetry = telemetry
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="restore")
         self._next_report = 0.0
+        self._told_templates: set[str] = set()
 
     async def restore(self, name: TopicPartition, wanted: Wanted) -> int | None:
         """Restore a partition and return the offset from which it is to be read; None for the committed one.
@@ -87,6 +94,7 @@ class Recovery:
             self._telemetry.lost_records.inc(plan.lost)
         require_wanted(wanted)
         state = self._stage.restore(name, snapshot, found.partitions)
+        self._compare_templates(name, state.templates)
         await self._in_thread(restore_sessions, state, snapshot)
         replayed = await self._replay(reader, name, plan.replay_from, plan.start, wanted)
         require_wanted(wanted)
@@ -143,6 +151,24 @@ class Recovery:
             self._stage.replay(records)
             replayed += len(records)
         return replayed
+
+    def _compare_templates(self, name: TopicPartition, before: str) -> None:
+        """Tell of state whose endpoints have names of other templates than those of the calls to come."""
+        if before in {"", self._stage.templates}:
+            return
+        self._telemetry.restored_under_other_templates.inc()
+        if before in self._told_templates:
+            return
+        self._told_templates.add(before)
+        log.warning(
+            "state was made under other route templates: endpoints with another name now count as new ones, in open "
+            "sessions and in the degree tables, which keep the old names too",
+            partition=str(name),
+            before=before,
+            now=self._stage.templates,
+            hint="if that is not meant, give all workers the same routes.pinned, routes.openapi and version again; if "
+            "most endpoints have new names, stop the role detect and learn anew: gatewatch state reset",
+        )
 
     def _account(self, name: TopicPartition, sessions: int, replayed: int, seconds: float) -> None:
         self._telemetry.restored_sessions.inc(sessions)

@@ -94,6 +94,10 @@ class DetectStage:
         limit: of its dead letters.
         encoding: of the alerts.
         originals: keep the original bytes in dead letters.
+        templates: version of the route templates in force; empty where no calls are named: state then keeps its own.
+
+    Attributes:
+        templates: this version.
     """
 
     def __init__(  # noqa: PLR0913 -- the parts of a stage, each named at the call
@@ -107,9 +111,11 @@ class DetectStage:
         limit: DeadLetterWindow,
         encoding: AlertEncoding = "ocsf",
         originals: bool = True,
+        templates: str = "",
     ) -> None:
         self.detector = detector
         self.limit = limit
+        self.templates = templates
         self._topics = topics
         self._schema = schema
         self._sessions = sessions
@@ -141,6 +147,7 @@ class DetectStage:
         state = self.detector.partitions[name]
         state.offset = start - 1
         state.live = True
+        state.templates = self.templates or state.templates
         if state.windows.policy != self._sessions:
             state.windows.follow_policy(self._sessions)
             state.checkpointed = -1

@@ -33,6 +33,7 @@ class StateReport(NamedTuple):
     Attributes:
         partition: its name.
         version: of the state's form.
+        templates: version of the route templates in force at the checkpoint; None when that is not known.
         checkpoint: position of its latest checkpoint.
         committed: the group's committed offset.
         begin: offset of its oldest record.
@@ -49,6 +50,7 @@ class StateReport(NamedTuple):
 
     partition: str
     version: object
+    templates: str | None
     checkpoint: int | None
     committed: int | None
     begin: int
@@ -112,6 +114,7 @@ def report(
     return StateReport(
         partition=str(name),
         version=found.version,
+        templates=None if meta is None else meta.templates or None,
         checkpoint=None if meta is None else meta.position,
         committed=log.committed,
         begin=log.low,

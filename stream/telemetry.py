@@ -198,6 +198,12 @@ class Telemetry:
         "records",
         "Records that retention deleted before they were read, passed over because of state.accept_loss; at most.",
     )
+    restored_under_other_templates = counter(
+        "gatewatch_restored_under_other_templates",
+        "partitions",
+        "Partitions restored whose state was made under other route templates than those in force: endpoints with "
+        "another name now count as new.",
+    )
 
     consumer_lag = gauge(
         "gatewatch_consumer_lag_records",
@@ -311,6 +317,13 @@ class Telemetry:
         "Attacks among the sessions that a model alerted and that were labelled as attack or as none; none until there "
         "is one. The same on every worker of the role detect: take the maximum over workers.",
         Label("model"),
+    )
+    templates_info = gauge(
+        "gatewatch_route_templates_info",
+        "1",
+        "The route templates in force: version of the rules, and a checksum of the pinned routes, those of the OpenAPI "
+        "file included. All workers have to have the same.",
+        Label("version"),
     )
     build_info = gauge("gatewatch_build_info", "1", "The program.", Label("version"), Label("python"))
     web_requests = counter(

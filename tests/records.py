@@ -157,6 +157,7 @@ def detect_stage(
     detector: Detector | None = None,
     *,
     originals: bool = True,
+    templates: str = "",
 ) -> DetectStage:
     """Return the role detect; it makes a checkpoint every ten seconds or thousand records."""
     return DetectStage(
@@ -167,6 +168,7 @@ def detect_stage(
         policy=CheckpointPolicy(interval_s=10, records=1000),
         limit=limit or DeadLetterWindow(DeadLetterPolicy(), "detect"),
         originals=originals,
+        templates=templates,
     )
 
 

@@ -94,7 +94,7 @@ def test_a_version_in_the_schema_s_address_is_the_version_in_the_value() -> None
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_worker_writes_the_encoding_that_is_set(encoding: AlertEncoding) -> None:
     settings = load_settings(None, {"alerts.encoding": encoding})
-    stage = assembled_stage(settings, make_detector(), DeadLetterWindow(DeadLetterPolicy(), "detect"))
+    stage = assembled_stage(settings, make_detector(), DeadLetterWindow(DeadLetterPolicy(), "detect"), "1-abc")
     record = stage.encode(run(stage.detector, walk("abcdefgh")))[0]
     assert (record.topic, attributes(record)["content-type"]) == ("anomalies", FORMS[encoding].content_type)
 

@@ -351,6 +351,18 @@ class TestNotWhole:
         (meta,) = [own for own in save(detector) if kinds([own]) == "m"]
         assert msgspec.msgpack.decode(meta.value or b"")[0] == VERSION
 
+    def test_state_without_a_version_of_templates_is_gone_on_from_and_so_is_state_that_says_more(self) -> None:
+        """Programs of before this field write none; those of after it may write more."""
+        detector = detecting()
+        detector.partitions[CALLS].templates = "1-abc"
+        work(detector, "ann")
+        records = save(detector)
+        (at,) = [at for at, own in enumerate(records) if kinds([own]) == "m"]
+        meta = msgspec.msgpack.decode(records[at].value or b"")
+        for form, templates in ((meta, "1-abc"), (meta[:-1], ""), ([*meta, "more"], "1-abc")):
+            records[at] = records[at]._replace(value=msgspec.msgpack.encode(form))
+            assert restored(read(records)).templates == templates
+
     def test_another_version_is_refused(self) -> None:
         records = self.records()
         (at,) = [at for at, own in enumerate(records) if kinds([own]) == "m"]

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from featurizer.session import SessionPolicy
-from stream.checkpoints import VERSION, Restoration, Snapshot, StateTopics
+from stream.checkpoints import VERSION, Meta, Restoration, Snapshot, StateTopics
 from stream.errors import ExitCode, StateError
 from stream.records import TopicPartition
 from stream.resume import Log, resume
@@ -92,6 +92,14 @@ def test_a_report_says_why_a_worker_would_stop(log: Log, before: set[int], said:
     assert bool(found.problem) == bool(found.advice) == bool(said)
     assert (found.replay is None) == bool(said)
     assert (found.version, found.checkpoint, found.sessions) == (VERSION, 20, 0)
+
+
+@pytest.mark.parametrize(("templates", "reported"), [("1-abc", "1-abc"), ("", None)])
+def test_a_report_says_under_which_templates_the_state_was_made(templates: str, reported: str | None) -> None:
+    meta = Meta(VERSION, 20, 0, 0, 0, 0, 4, SessionPolicy(), templates=templates)
+    (*others, _) = reset_of()
+    records = [*others, made(b"m", msgspec.msgpack.encode(meta))]
+    assert report(NAME, read_durable(NAME, [records]), LOG, {4}, transactional=True).templates == reported
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import msgspec
+import pytest
 
 from featurizer.degrees import DegreeSnapshot
 from featurizer.features import GATEWAY_V1
@@ -130,6 +131,20 @@ def test_partitions_that_are_given_up_end_with_a_checkpoint() -> None:
     assert kept.meta is not None
     assert (kept.meta.position, kept.meta.sessions, kept.meta.partitions) == (9, 1, 4)
     assert stage.release([CALLS]) == Batch()
+
+
+@pytest.mark.parametrize(("now", "kept"), [("1-now", "1-now"), ("", "1-before")])
+def test_state_says_which_templates_name_its_calls(now: str, kept: str) -> None:
+    """Where no calls are named, as in a migration, it keeps those it was made under."""
+    before = detect_stage(templates="1-before")
+    begin(before, CALLS)
+    scored(before)
+    first = before.release([CALLS]).checkpoint
+    after = detect_stage(templates=now)
+    begin(after, CALLS, snapshot_of(first))
+    meta = snapshot_of([*first, *after.release([CALLS]).checkpoint]).meta
+    assert meta is not None
+    assert meta.templates == kept
 
 
 def test_partitions_that_are_lost_are_forgotten_without_a_word() -> None:

@@ -1,9 +1,11 @@
 """Which endpoint a call goes to."""
 
+from hashlib import blake2b
+
 import pytest
 
 from featurizer.pins import METHODS
-from featurizer.routes import LONGEST_TEMPLATE, RouteTemplates
+from featurizer.routes import LONGEST_TEMPLATE, RULES, RouteTemplates
 
 ROUTES = RouteTemplates()
 
@@ -413,6 +415,69 @@ class TestPins:
         routes = RouteTemplates(["/r/{a}-{b}-{c}-{d}.csv", "/s/{a}"])
         assert routes.template("/r/" + "-" * 60_000) == "/r/{token}"
         assert routes.template("/s/" + "-" * 60_000) == "/s/{a}"
+
+
+class TestVersion:
+    """Durable state tells by it whether calls are named as they were."""
+
+    def version(self, *pins: str) -> str:
+        return RouteTemplates(pins).version
+
+    @pytest.mark.parametrize(
+        "pins",
+        [
+            ["/users/{name}"],
+            ["/users/{user}"],
+            ["GET /users/{name}"],
+            ["POST /users/{name}"],
+            ["/users/{name}/x"],
+            ["/users/{name+}"],
+            ["/users/{name}.csv"],
+            ["/users/a"],
+            ["/users/a", "/users/b"],
+            ["GET /users/{name}", "POST /users/{user}"],
+            ["POST /users/{user}", "GET /users/{name}"],
+            ["/"],
+        ],
+    )
+    def test_other_pins_have_another(self, pins: list[str]) -> None:
+        others = [["/users/{a}"], ["GET /users/{a}"], ["/users"], []]
+        assert len({self.version(*own) for own in [pins, *others]}) == len(others) + 1
+
+    def test_order_spelling_and_repetition_have_the_same(self) -> None:
+        """Among pins of two methods for the same paths the first names calls of a third: there the order counts."""
+        pins = ["GET /users/{name}", "/a-b/{x}", "/r/{a}.csv", "/files/{rest+}"]
+        expected = self.version(*pins)
+        assert self.version(*reversed(pins)) == expected
+        assert self.version(*pins, *pins) == expected
+        assert self.version("ANY /a%2Db//{x}/", "get /users/{name}", *pins[2:], "/a-b/{other}") == expected
+        one, two = ["GET /u/{a}", "PUT /u/{b}"], ["PUT /u/{b}", "GET /u/{a}"]
+        assert self.version(*one) != self.version(*two)
+        assert RouteTemplates(one).endpoint("POST", "/u/1", 200) != RouteTemplates(two).endpoint("POST", "/u/1", 200)
+
+    def test_a_pin_of_odd_characters_has_one(self) -> None:
+        assert self.version("/users/{\ud800ä}") != self.version("/users/{ä}")
+
+    def test_rules_that_name_calls_otherwise_have_another(self) -> None:
+        """If it fails: raise RULES in featurizer/routes.py, and give the checksum of the new rules here."""
+        named = "\n".join(RouteTemplates().endpoint("GET", path, 200) for path in NAMED_BY_RULES)
+        assert {RULES: blake2b(named.encode(), digest_size=4).hexdigest()} == {1: "6e905eaa"}
+        assert self.version().startswith(f"{RULES}-")
+
+
+NAMED_BY_RULES = (
+    *("/", "/orders/42", "/orders/order-42/items", "/invoices/INV-2024-0001", "/v2/users/me", "/tel/+49(30)123"),
+    *("/a/550e8400-e29b-41d4-a716-446655440000.pdf", "/o/507f1f77bcf86cd799439011", "/m/00:1b:44:11:3a:b7"),
+    *("/u/ann@example.org", "/d/2024-02-29", "/d/2024-02-29T10:00:00Z", "/d/20240229", "/t/dGhpcyBpcyBhIHRlc3Q="),
+    *(
+        "/t/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+        "/blog/ten-ways-to-name-your-cat-3f9a1c77",
+        "/s/Xk29fLq0PzA81mNv",
+    ),
+    *("/orders/1:cancel", "/odata/Orders(42)/Lines", "/a/./b/../c;v=1//d?x=1", "/Caf%C3%A9/%2F", "no path", "*"),
+    "/" + "/".join("abcdefghijklmnopqrstuvwxyz"),
+    "/" + "a-very-long-name-of-words/" * 12,
+)
 
 
 def test_equal_endpoints_are_one_object() -> None:

@@ -121,10 +121,11 @@ def migrate(
 
 def print_reports(reports: list[StateReport]) -> None:
     """Print reports for a person."""
-    columns = ("version", "checkpoint", "committed", "end", "replay", "sessions", "cooldowns", "endpoints", "edges")
-    table = Table("partition", *columns, "bytes", box=None)
+    columns = ("version", "templates", "checkpoint", "committed", "end", "replay")
+    sizes = ("sessions", "cooldowns", "endpoints", "edges", "bytes")
+    table = Table("partition", *columns, *sizes, box=None)
     for own in reports:
-        cells = [own.partition, *(getattr(own, column) for column in (*columns, "bytes"))]
+        cells = [getattr(own, column) for column in ("partition", *columns, *sizes)]
         table.add_row(*("-" if cell is None else escape(str(cell)) for cell in cells))
     stdout.print(table)
     for own in reports:
