@@ -7,9 +7,8 @@ first shows it, and taken back when the session turns out to be anomalous, so th
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import msgspec
-
 from featurizer.calls import is_unmatched, is_write
+from featurizer.degree_snapshots import DegreeSnapshot, EndpointDegrees, Transitions, named, snapshot_of
 
 OVERFLOW_ENDPOINT = "{overflow}"
 """The one node that stands for every endpoint beyond a table's cap."""
@@ -24,31 +23,6 @@ MAX_TRANSITIONS = 32_768
 
 NOT_A_NODE = -1
 """Number of an endpoint whose method is left out of the call graph."""
-
-
-class EndpointDegrees(msgspec.Struct, frozen=True):
-    """Degrees of one endpoint: edges that leave it and edges that enter it."""
-
-    source: int
-    destination: int
-
-
-Transitions = dict[str, dict[str, int]]
-"""How many sessions made each edge, by the names of its source and its destination."""
-
-
-class DegreeSnapshot(msgspec.Struct, frozen=True):
-    """The exchange form of a table.
-
-    Attributes:
-        edges: number of edges that it was counted over.
-        endpoints: degrees by endpoint name.
-        transitions: counts of single edges; empty in tables of earlier versions.
-    """
-
-    edges: int
-    endpoints: dict[str, EndpointDegrees]
-    transitions: Transitions = {}
 
 
 class GlobalDegrees:
@@ -176,7 +150,7 @@ class GlobalDegrees:
             for source, following in enumerate(self.transitions)
             for destination, count in following.items()
         )
-        return _snapshot(self.edges, names, self.source, self.destination, edges)
+        return snapshot_of(self.edges, names, self.source, self.destination, edges)
 
 
 class DegreeTable:
@@ -333,7 +307,7 @@ class DegreeTable:
 
     def snapshot(self) -> DegreeSnapshot:
         """Return this partition's counts by name."""
-        return _snapshot(self.edges, self.names, self.source, self.destination, _unpacked(self.transitions))
+        return snapshot_of(self.edges, self.names, self.source, self.destination, _unpacked(self.transitions))
 
     def _count_overall(self, sign: int) -> None:
         overall, links = self.overall, self.links
@@ -348,55 +322,13 @@ def transitions_of(names: Sequence[str], transitions: Mapping[int, int]) -> Tran
         names: endpoints in the order of their numbers.
         transitions: counts by packed edge.
     """
-    return _named(names, _unpacked(transitions))
-
-
-def sum_snapshots(snapshots: Iterable[DegreeSnapshot]) -> DegreeSnapshot:
-    """Add tables up by endpoint name."""
-    edges = 0
-    totals: dict[str, EndpointDegrees] = {}
-    transitions: Transitions = {}
-    for snapshot in snapshots:
-        edges += snapshot.edges
-        for endpoint, own in snapshot.endpoints.items():
-            other = totals.get(endpoint, EndpointDegrees(0, 0))
-            totals[endpoint] = EndpointDegrees(own.source + other.source, own.destination + other.destination)
-        for source, following in snapshot.transitions.items():
-            into = transitions.setdefault(source, {})
-            for destination, count in following.items():
-                into[destination] = into.get(destination, 0) + count
-    # A session that was moved is counted in one table and may be taken back in another.
-    counted = {source: {to: count for to, count in own.items() if count} for source, own in transitions.items()}
-    return DegreeSnapshot(edges, totals, {source: own for source, own in counted.items() if own})
-
-
-def _snapshot(
-    edges: int,
-    names: Sequence[str],
-    source: Sequence[int],
-    destination: Sequence[int],
-    transitions: Iterable[tuple[int, int, int]],
-) -> DegreeSnapshot:
-    rows = zip(names, source, destination, strict=True)
-    return DegreeSnapshot(
-        edges,
-        {name: EndpointDegrees(leaving, entering) for name, leaving, entering in rows if leaving or entering},
-        _named(names, transitions),
-    )
+    return named(names, _unpacked(transitions))
 
 
 def _unpacked(transitions: Mapping[int, int]) -> Iterator[tuple[int, int, int]]:
     """Yield source, destination and count of packed edges."""
     for edge, count in transitions.items():
         yield edge >> EDGE_BITS, edge & DESTINATION_MASK, count
-
-
-def _named(names: Sequence[str], transitions: Iterable[tuple[int, int, int]]) -> Transitions:
-    found: Transitions = {}
-    for source, destination, count in transitions:
-        if count:
-            found.setdefault(names[source], {})[names[destination]] = count
-    return found
 
 
 def _count(counts: dict[int, int], key: int, by: int) -> None:

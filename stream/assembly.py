@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from pydantic import ByteSize
 
-from featurizer.degrees import DegreeSnapshot
+from featurizer.degree_snapshots import DegreeSnapshot
 from featurizer.features import GATEWAY_V1
 from featurizer.routes import RouteTemplates
 from featurizer.session import SESSION_BYTES, SessionPolicy

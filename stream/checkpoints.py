@@ -16,7 +16,8 @@ from typing import TypeVar
 
 import msgspec
 
-from featurizer.degrees import DegreeSnapshot, DegreeTable, EndpointDegrees, transitions_of
+from featurizer.degree_snapshots import DegreeSnapshot, EndpointDegrees
+from featurizer.degrees import DegreeTable, transitions_of
 from featurizer.session import SessionPolicy
 from scorer.budget import Spending
 from stream.batches import Mark, MarkKey, PartitionState

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from featurizer.degrees import DegreeSnapshot
+from featurizer.degree_snapshots import DegreeSnapshot
 from scorer.ablation import Scorer
 from scorer.bundle import ModelBundle
 from scorer.comparison import half_way

@@ -19,7 +19,8 @@ import msgspec
 
 from featurizer.calls import decode_call
 from featurizer.conduct import measure_session
-from featurizer.degrees import DegreeSnapshot, DegreeTable, GlobalDegrees
+from featurizer.degree_snapshots import DegreeSnapshot
+from featurizer.degrees import DegreeTable, GlobalDegrees
 from featurizer.features import FeatureSchema, FeatureVector, Occasion
 from featurizer.graph import rarest
 from featurizer.sessions import CloseReason, Outcome, Session, SessionPolicy, SessionWindows

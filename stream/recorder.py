@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featurizer.calls import ApiCall
-from featurizer.degrees import DegreeSnapshot
+from featurizer.degree_snapshots import DegreeSnapshot
 from featurizer.sessions import Outcome
 from scorer.alerts import AlertKind
 from scorer.bundle import ModelBundle

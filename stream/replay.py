@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from featurizer.degrees import DegreeSnapshot
+from featurizer.degree_snapshots import DegreeSnapshot
 from featurizer.features import FeatureVector
 from featurizer.sessions import CloseReason, Outcome
 from scorer.alerts import Decision

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from featurizer.calls import ApiCall
-from featurizer.degrees import DegreeSnapshot, EndpointDegrees
+from featurizer.degree_snapshots import DegreeSnapshot, EndpointDegrees
 from scorer.comparison import half_way
 from scorer.examples import Labels
 from scorer.recording import Recording

@@ -25,7 +25,7 @@ from typing import Any
 
 import msgspec
 
-from featurizer.degrees import DegreeSnapshot
+from featurizer.degree_snapshots import DegreeSnapshot
 from featurizer.features import GATEWAY_V1, FeatureVector, Occasion
 from featurizer.session import SessionPolicy
 from scorer.alerts import Alert, AlertKind

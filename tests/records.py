@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from featurizer.calls import ApiCall, encode_call
-from featurizer.degrees import DegreeSnapshot
+from featurizer.degree_snapshots import DegreeSnapshot
 from featurizer.features import GATEWAY_V1, FeatureVector, Occasion
 from featurizer.sessions import SessionPolicy
 from scorer.alerts import AlertPolicy

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from featurizer.degrees import DegreeSnapshot
+from featurizer.degree_snapshots import DegreeSnapshot
 from featurizer.features import GATEWAY_V1, FeatureVector
 from featurizer.session import SessionPolicy
 from scorer.alerts import AlertPolicy

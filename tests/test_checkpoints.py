@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizer.calls import ApiCall
-from featurizer.degrees import DegreeSnapshot, EndpointDegrees
+from featurizer.degree_snapshots import DegreeSnapshot, EndpointDegrees
 from featurizer.features import Occasion
 from featurizer.session import SessionPolicy, pack, unpack
 from scorer.alerts import AlertPolicy, Decision

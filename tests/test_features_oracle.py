@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from featurizer.calls import ApiCall
 from featurizer.conduct import measure_graph, measure_session
-from featurizer.degrees import DegreeSnapshot, EndpointDegrees, GlobalDegrees
+from featurizer.degree_snapshots import DegreeSnapshot, EndpointDegrees
+from featurizer.degrees import GlobalDegrees
 from featurizer.features import ACCESS_BEHAVIOUR_V1, GATEWAY_V1, FeatureVector, Occasion, matrix_of
 from featurizer.graph import CallGraph, rarest
 from featurizer.reference import global_degrees, reference_conduct, reference_features, session_graph

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featurizer.calls import ApiCall, encode_call
-from featurizer.degrees import DegreeSnapshot, EndpointDegrees, sum_snapshots
+from featurizer.degree_snapshots import DegreeSnapshot, EndpointDegrees, sum_snapshots
 from featurizer.features import GATEWAY_V1, Occasion, matrix_of
 from featurizer.sessions import CloseReason, Outcome, SessionPolicy
 from scorer.alerts import AlertKind, AlertPolicy, Decision

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from featurizer.degrees import DegreeSnapshot, EndpointDegrees
+from featurizer.degree_snapshots import DegreeSnapshot, EndpointDegrees
 from featurizer.session import SessionPolicy
 from scorer.alerts import AlertPolicy
 from scorer.budget import HOUR_MS

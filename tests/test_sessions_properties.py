@@ -8,16 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from featurizer.calls import ApiCall
-from featurizer.degrees import (
-    MAX_ENDPOINTS,
-    NOT_A_NODE,
-    OVERFLOW_ENDPOINT,
-    DegreeSnapshot,
-    DegreeTable,
-    EndpointDegrees,
-    GlobalDegrees,
-    sum_snapshots,
-)
+from featurizer.degree_snapshots import DegreeSnapshot, EndpointDegrees, sum_snapshots
+from featurizer.degrees import MAX_ENDPOINTS, NOT_A_NODE, OVERFLOW_ENDPOINT, DegreeTable, GlobalDegrees
 from featurizer.features import Occasion
 from featurizer.sessions import NEVER, CloseReason, Outcome, SessionPolicy
 from tests.reference_sessions import ReferenceWindows

@@ -7,7 +7,8 @@ from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurizer.degrees import OVERFLOW_ENDPOINT, DegreeTable, GlobalDegrees, sum_snapshots
+from featurizer.degree_snapshots import sum_snapshots
+from featurizer.degrees import OVERFLOW_ENDPOINT, DegreeTable, GlobalDegrees
 from featurizer.features import GATEWAY_V1
 from featurizer.session import Session, SessionPolicy
 from scorer.alerts import AlertPolicy

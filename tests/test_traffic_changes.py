@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurizer.calls import ApiCall
-from featurizer.degrees import DegreeSnapshot, EndpointDegrees
+from featurizer.degree_snapshots import DegreeSnapshot, EndpointDegrees
 from scorer.comparison import half_way
 from stream.recorder import Change
 from stream.traffic_changes import ADDED, CROWD, added, crowded, load_tested, renamed, scaled, scenarios

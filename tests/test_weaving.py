@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from featurizer.calls import ApiCall, encode_call
-from featurizer.degrees import DegreeSnapshot
+from featurizer.degree_snapshots import DegreeSnapshot
 from featurizer.features import FeatureVector, Occasion
 from featurizer.sessions import CloseReason
 from scorer.attacks import Woven, observe, weave

@@ -8,7 +8,8 @@ import msgspec
 from pydantic import ValidationError
 
 from featurizer.conduct import measure_graph
-from featurizer.degrees import DegreeSnapshot, EndpointDegrees, GlobalDegrees
+from featurizer.degree_snapshots import DegreeSnapshot, EndpointDegrees
+from featurizer.degrees import GlobalDegrees
 from featurizer.features import MISSING, FeatureSchema, FeatureVector
 from featurizer.graph import CallGraph
 from scorer.judge import Judge

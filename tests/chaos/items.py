@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from featurizer.degrees import DegreeSnapshot
+from featurizer.degree_snapshots import DegreeSnapshot
 from featurizer.features import GATEWAY_V1, Occasion
 from stream.wire import FeatureRecord
 

@@ -5,7 +5,7 @@ from itertools import islice
 
 import msgspec
 
-from featurizer.degrees import DegreeSnapshot
+from featurizer.degree_snapshots import DegreeSnapshot
 from featurizer.features import FeatureVector
 from scorer.judge import Judge
 from scorer.reasons import Explanation
