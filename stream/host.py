@@ -24,7 +24,7 @@ class Host(faust.Worker):
     """Runs an application without Faust's banner, log set-up and redirected output.
 
     SIGTERM and SIGINT stop it in good order, within a bounded time; a second one stops it at once, which loses nothing:
-    the next start goes on from the last commit. SIGHUP reloads the model.
+    the next start goes on from the last commit. A worker that fails has as long to end. SIGHUP reloads the model.
 
     Args:
         app: the application.
@@ -39,6 +39,7 @@ class Host(faust.Worker):
         self._reload = reload
         self._reloading: asyncio.Future[object] | None = None
         self._stopping = False
+        self._watchdog: threading.Timer | None = None
 
     def install_signal_handlers(self) -> None:
         """Listen to signals; Faust's own handlers would start a debugger on SIGUSR2."""
@@ -51,12 +52,21 @@ class Host(faust.Worker):
             end_now("a second signal")
         self._stopping = True
         log.info("stopping", signal=number.name)
-        # A thread, because what hangs may be the event loop itself.
-        limit_s = self._shutdown_timeout_s + _GRACE_S
-        watchdog = threading.Timer(limit_s, end_now, [f"stopping took longer than {limit_s:g} s"])
-        watchdog.daemon = True
-        watchdog.start()
+        self._bound_end()
         self._schedule_shutdown(number)
+
+    def on_worker_shutdown(self) -> None:
+        """Bound the end that a failure leads to: nobody has sent a signal, and who restarts workers waits for it."""
+        self._bound_end()
+
+    def _bound_end(self) -> None:
+        """End the process at once if it does not end by itself in time."""
+        if self._watchdog is None:
+            # A thread, because what hangs may be the event loop itself.
+            limit_s = self._shutdown_timeout_s + _GRACE_S
+            self._watchdog = threading.Timer(limit_s, end_now, [f"stopping took longer than {limit_s:g} s"])
+            self._watchdog.daemon = True
+            self._watchdog.start()
 
     def _on_reload(self) -> None:
         if self._reload is None:

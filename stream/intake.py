@@ -133,6 +133,7 @@ class Intake(Service):
         self._ends: dict[TopicPartition, int] = {}  # end offset of partitions that were read to it
         self._next_idle_look = 0.0
         self._deaf = False
+        self._unhandled: Exception | None = None  # what a rebalance handler raised
         self._reading: asyncio.Future[None] | None = None
         self._restorer: asyncio.Future[None] | None = None
 
@@ -185,6 +186,7 @@ class Intake(Service):
             if self._recovery is not None:
                 await self._recovery.close()
             log.info("left the group", role=self.name)
+        self._raise_unhandled()
 
     def lags(self) -> dict[TopicPartition, int]:
         """Return how many records of each assigned partition are not yet read, as far as the client knows the end."""
@@ -195,6 +197,7 @@ class Intake(Service):
             while not self.should_stop:
                 timeout = min(_LONGEST_POLL_S, self._outbox.due_in)
                 messages = await self._reader.consume(self._batch_size.present, timeout)
+                self._raise_unhandled()
                 records = self._sort_out(messages)
                 idle = self._idle(records)
                 batch = await self._process(records, idle) if records or idle else Batch()
@@ -333,4 +336,13 @@ class Intake(Service):
         if self._deaf:
             return
         names = [TopicPartition(offset.topic, offset.partition) for offset in offsets]
-        self._reader.wait(asyncio.run_coroutine_threadsafe(handle(names), self.loop))
+        try:
+            self._reader.wait(asyncio.run_coroutine_threadsafe(handle(names), self.loop))
+        except Exception as error:  # noqa: BLE001 -- raised once the client library has ended the callback
+            self._unhandled = error
+
+    def _raise_unhandled(self) -> None:
+        """Raise what a rebalance handler has raised: not through the client library, which is left amid a rebalance."""
+        error, self._unhandled = self._unhandled, None
+        if error is not None:
+            raise error

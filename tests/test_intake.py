@@ -1,5 +1,6 @@
 """What the intake makes of what the consumer hands out."""
 
+import asyncio
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -59,3 +60,19 @@ def test_errors_that_last_end_the_worker(intake: Intake, code: int) -> None:
     """Among them a consumer whose place in the group another one has taken: it would wait for ever."""
     with pytest.raises(KafkaException):
         intake._sort_out([message(code)])
+
+
+def test_what_a_rebalance_handler_raises_passes_by_the_client_library(intake: Intake) -> None:
+    """It would be left amid a rebalance: a worker that failed so once did not end."""
+
+    async def broken(_: object) -> None:
+        raise RuntimeError("a defect")
+
+    async def called_back() -> None:
+        intake.loop = asyncio.get_running_loop()
+        await asyncio.to_thread(intake._in_loop, broken, [])
+
+    asyncio.run(called_back())
+    with pytest.raises(RuntimeError, match="a defect"):
+        intake._raise_unhandled()
+    intake._raise_unhandled()  # it is raised once

@@ -44,6 +44,18 @@ def test_a_shutdown_that_hangs_has_an_end(kafka: Kafka, tmp_path: Path) -> None:
     assert "stopping took longer than 11 s" in worker.output()
 
 
+def test_a_worker_that_fails_has_an_end_even_if_it_hangs_then(kafka: Kafka, tmp_path: Path) -> None:
+    """Whoever restarts workers waits for it: one that has failed and stays is worse than none."""
+    gatewatch = Gatewatch(kafka, tmp_path, {"delivery.shutdown_timeout_s": 1})
+    gatewatch.create_topics()
+    hang = "import asyncio\nfrom stream.reader import Reader\nasync def forever(_): await asyncio.sleep(900)\n"
+    fail = "async def fail(*_): raise RuntimeError('a defect')\n"
+    with gatewatch.worker("detect", before=f"{hang}{fail}Reader.close, Reader.consume = forever, fail") as worker:
+        assert worker.wait_ended() == 1
+    assert "a defect" in worker.log.read_text()
+    assert "stopping took longer than 11 s" in worker.output()
+
+
 def test_a_worker_that_is_stopped_while_it_connects_ends_in_good_order(kafka: Kafka, tmp_path: Path) -> None:
     gatewatch = Gatewatch(kafka, tmp_path)
     gatewatch.create_topics()
