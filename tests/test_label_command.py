@@ -108,7 +108,7 @@ def test_a_finding_that_is_not_there_is_named_and_nothing_is_written(
 ) -> None:
     before, absent = said(settings), "f" * 32
     complaint = label(capsys, servers, ALERTS[0].uid, absent, "--verdict", "test", code=ExitCode.FAILURE)
-    assert f"no finding {absent} on the topic anomalies" in complaint
+    assert f"no OCSF finding {absent} on the topic anomalies" in complaint
     assert said(settings) == before
 
 

@@ -114,7 +114,7 @@ def test_a_finding_of_the_topic_is_told_with_all_its_features(
     assert unknown["matches"] is None
     absent = "f" * 32
     said = run(capsys, "test", absent, "--file", FILE, code=ExitCode.FAILURE)
-    assert f"no finding {absent} on the topic anomalies" in said
+    assert f"no OCSF finding {absent} on the topic anomalies" in said
 
 
 def test_what_is_neither_finding_nor_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
