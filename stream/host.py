@@ -1,6 +1,7 @@
 """Host: runs an application as a process, and what signals do to it."""
 
 import asyncio
+import faulthandler
 import gc
 import os
 import signal
@@ -17,6 +18,9 @@ log = structlog.get_logger(__name__)
 _GRACE_S = 10.0
 """Beyond the shutdown timeout, for leaving the groups and closing the clients."""
 
+STUCK_S = 30.0
+"""A worker whose event loop has not run for so long is stuck: batches and commits take seconds at most."""
+
 Reload = Callable[[], Awaitable[object]]
 
 
@@ -25,6 +29,9 @@ class Host(faust.Worker):
 
     SIGTERM and SIGINT stop it in good order, within a bounded time; a second one stops it at once, which loses nothing:
     the next start goes on from the last commit. A worker that fails has as long to end. SIGHUP reloads the model.
+
+    A worker that is stuck ends too, with the stacks of all threads on standard error. That is left to a thread that
+    needs no interpreter lock: the client library can wait with the lock in its hand, and then no Python runs.
 
     Args:
         app: the application.
@@ -46,6 +53,13 @@ class Host(faust.Worker):
         for number in (signal.SIGINT, signal.SIGTERM):
             self.loop.add_signal_handler(number, self._on_stop, number)
         self.loop.add_signal_handler(signal.SIGHUP, self._on_reload)
+        self.add_future(self._prove_alive())
+
+    async def _prove_alive(self) -> None:
+        """Put the end of a stuck worker off, again and again."""
+        while not self.should_stop:
+            faulthandler.dump_traceback_later(STUCK_S, exit=True)
+            await self.sleep(STUCK_S / 10)
 
     def _on_stop(self, number: signal.Signals) -> None:
         if self._stopping:
@@ -64,6 +78,7 @@ class Host(faust.Worker):
         if self._watchdog is None:
             # A thread, because what hangs may be the event loop itself.
             limit_s = self._shutdown_timeout_s + _GRACE_S
+            faulthandler.dump_traceback_later(limit_s + _GRACE_S, exit=True)
             self._watchdog = threading.Timer(limit_s, end_now, [f"stopping took longer than {limit_s:g} s"])
             self._watchdog.daemon = True
             self._watchdog.start()

@@ -56,6 +56,17 @@ def test_a_worker_that_fails_has_an_end_even_if_it_hangs_then(kafka: Kafka, tmp_
     assert "stopping took longer than 11 s" in worker.output()
 
 
+def test_a_worker_that_is_stuck_ends_and_says_where(kafka: Kafka, tmp_path: Path) -> None:
+    """With the interpreter lock held, no thread of Python could end it."""
+    gatewatch = Gatewatch(kafka, tmp_path)
+    gatewatch.create_topics()
+    stuck = "import ctypes\nfrom stream import host\nfrom stream.reader import Reader\nhost.STUCK_S = 3\n"
+    stuck += "async def stuck_here(*_): ctypes.PyDLL(None).sleep(900)\nReader.consume = stuck_here"
+    with gatewatch.worker("detect", before=stuck) as worker:
+        assert worker.wait_ended() == 1
+    assert "stuck_here" in worker.output()
+
+
 def test_a_worker_that_is_stopped_while_it_connects_ends_in_good_order(kafka: Kafka, tmp_path: Path) -> None:
     gatewatch = Gatewatch(kafka, tmp_path)
     gatewatch.create_topics()
