@@ -53,13 +53,12 @@ class Host(faust.Worker):
         for number in (signal.SIGINT, signal.SIGTERM):
             self.loop.add_signal_handler(number, self._on_stop, number)
         self.loop.add_signal_handler(signal.SIGHUP, self._on_reload)
-        self.add_future(self._prove_alive())
+        self._prove_alive()
 
-    async def _prove_alive(self) -> None:
-        """Put the end of a stuck worker off, again and again."""
-        while not self.should_stop:
-            faulthandler.dump_traceback_later(STUCK_S, exit=True)
-            await self.sleep(STUCK_S / 10)
+    def _prove_alive(self) -> None:
+        """Put the end of a stuck worker off for as long as the loop runs, also while it stops."""
+        faulthandler.dump_traceback_later(STUCK_S, exit=True)
+        self.loop.call_later(STUCK_S / 10, self._prove_alive)
 
     def _on_stop(self, number: signal.Signals) -> None:
         if self._stopping:
@@ -78,7 +77,6 @@ class Host(faust.Worker):
         if self._watchdog is None:
             # A thread, because what hangs may be the event loop itself.
             limit_s = self._shutdown_timeout_s + _GRACE_S
-            faulthandler.dump_traceback_later(limit_s + _GRACE_S, exit=True)
             self._watchdog = threading.Timer(limit_s, end_now, [f"stopping took longer than {limit_s:g} s"])
             self._watchdog.daemon = True
             self._watchdog.start()

@@ -67,6 +67,17 @@ def test_a_worker_that_is_stuck_ends_and_says_where(kafka: Kafka, tmp_path: Path
     assert "stuck_here" in worker.output()
 
 
+def test_a_worker_that_takes_its_time_to_stop_is_not_stuck(kafka: Kafka, tmp_path: Path) -> None:
+    gatewatch = Gatewatch(kafka, tmp_path)
+    gatewatch.create_topics()
+    slow = "import asyncio\nfrom stream import host\nfrom stream.reader import Reader\nhost.STUCK_S = 2\n"
+    slow += "close = Reader.close\nasync def slowly(self): await asyncio.sleep(5); await close(self)\n"
+    slow += "Reader.close = slowly"
+    with gatewatch.worker("detect", before=slow) as worker:
+        worker.wait_ready()
+        assert worker.stop() == 0
+
+
 def test_a_worker_that_is_stopped_while_it_connects_ends_in_good_order(kafka: Kafka, tmp_path: Path) -> None:
     gatewatch = Gatewatch(kafka, tmp_path)
     gatewatch.create_topics()
