@@ -38,9 +38,8 @@ def measure(
     source, dest = sum(source_degrees), sum(dest_degrees)
     min_source, max_source = min(source_degrees), max(source_degrees)
     min_dest, max_dest = min(dest_degrees), max(dest_degrees)
-    local = local_dest_degrees
     # Over edges, l_in of the destination: a destination with k edges contributes k times the value k.
-    local_spread = _spread(n, sum([k * k for k in local]), sum([k * k * k for k in local]))
+    local_spread = _spread(n, sum([k * k for k in local_dest_degrees]), sum([k * k * k for k in local_dest_degrees]))
     dest_spread = _spread(n, dest, sum([degree * degree for degree in dest_degrees]))
     return (
         float(n),

@@ -89,23 +89,9 @@ class CallThresholds(msgspec.Struct, frozen=True):
 def call_thresholds(
     vectors: LabelledVectors, fits: CallFits, budget: float, contamination: float, seed: int
 ) -> CallThresholds:
-    """Return the thresholds of both models, as ``chosen_thresholds``; the seed is that of the intervals."""
+    """Return the thresholds of both models; the seed is that of the intervals."""
     measured, final = (deciding(vectors, fitted, contamination) for fitted in (fits.measured, fits.final))
     return CallThresholds(measured.chosen(budget), final.chosen(budget), final.intervals(budget, seed))
-
-
-def chosen_thresholds(
-    vectors: LabelledVectors, fitted: FittedRows, budget: float, contamination: float = 0.0
-) -> Thresholds:
-    """Return the pair of thresholds, by scores out of fold, that finds the most attacks within a budget.
-
-    Args:
-        vectors: all vectors.
-        fitted: the model that they are for.
-        budget: false alerts in 1,000 benign sessions.
-        contamination: share of the sessions that may be hidden attacks, 0 to 1; those of weight 0 are suspects.
-    """
-    return deciding(vectors, fitted, contamination).chosen(budget)
 
 
 class Deciding(NamedTuple):

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from featurizer.features import GATEWAY_V1
 from scorer.call_evaluation import CallReport
-from scorer.call_fits import FittedRows, chosen_thresholds
+from scorer.call_fits import FittedRows, deciding
 from scorer.call_recipe import (
     COPIES,
     VARIATION,
@@ -182,7 +182,7 @@ def test_no_more_benign_sessions_alert_than_the_budget_allows_whichever_of_their
 
 def test_a_smaller_budget_means_stricter_thresholds(vectors: LabelledVectors, trained: tuple[Trained, Scores]) -> None:
     fitted = FittedRows(None, trained[1], OPTIONS.recipe, ready(vectors))
-    strict, lax = (chosen_thresholds(vectors, fitted, budget) for budget in (0.0, 200.0))
+    strict, lax = (deciding(vectors, fitted).chosen(budget) for budget in (0.0, 200.0))
     assert strict.open >= lax.open
     assert strict.closed >= lax.closed
     assert strict != lax
@@ -238,7 +238,7 @@ def test_a_suspect_is_a_false_alert_unless_it_is_likelier_a_hidden_attack(
     scores[vectors.session[rows] == suspect] = score
     fitted = FittedRows(None, scores, OPTIONS.recipe, rows)
 
-    thresholds = chosen_thresholds(replace(vectors, weight=weight), fitted, 0.0, contamination=0.01)
+    thresholds = deciding(replace(vectors, weight=weight), fitted, contamination=0.01).chosen(0.0)
 
     assert (min(thresholds.open, thresholds.closed) > score) == counts
     assert (max(thresholds.open, thresholds.closed) <= 0.9) != counts

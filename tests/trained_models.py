@@ -3,7 +3,7 @@
 from featurizer.features import GATEWAY_V1
 from scorer.access_behaviour import read_table
 from scorer.call_evaluation import CallReport, evaluate_calls
-from scorer.call_fits import chosen_thresholds, deciding, fit_rows
+from scorer.call_fits import deciding, fit_rows
 from scorer.call_recipe import CallOptions, bundle_of_calls, ready
 from scorer.examples import Scores
 from scorer.holdout import hold_out
@@ -52,5 +52,5 @@ def call_report(vectors: LabelledVectors, options: CallOptions) -> CallReport:
     split, woven = hold_out(vectors, options.seed), options.weaving is not None
     rows = ready(vectors) & split.train[vectors.session]
     fitted = fit_rows(vectors, rows, options.recipe, options.seed, _SCHEMA)
-    thresholds = chosen_thresholds(vectors, fitted, options.false_alert_budget)
+    thresholds = deciding(vectors, fitted).chosen(options.false_alert_budget)
     return evaluate_calls(vectors, split, fitted, thresholds, woven=woven)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from featurizer.calls import UNMATCHED_ROUTE, ApiCall
+from featurizer.calls import ApiCall, is_unmatched
 from featurizer.mining import SIBLINGS, RawPaths, Swallowed, mine, swallowed
 from featurizer.routes import MALFORMED_ROUTE, RouteTemplates
 from stream.checking.raw_routes import RawEndpoint
@@ -82,7 +82,7 @@ def endpoints(calls: Iterable[ApiCall], excluded_methods: Collection[str]) -> En
         calls=counts.total(),
         endpoints=len(counts),
         own=own,
-        unmatched=sum_of(name for name in counts if name.endswith(f" {UNMATCHED_ROUTE}")),
+        unmatched=sum_of(name for name in counts if is_unmatched(name)),
         malformed=sum_of(name for name in counts if name.endswith(f" {MALFORMED_ROUTE}")),
         excluded=sum_of(name for name in counts if name.partition(" ")[0] in excluded_methods),
         one_path=one_path,
