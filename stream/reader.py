@@ -10,10 +10,11 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Literal, TypeVar
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as Offset
 
 from stream.records import TopicPartition
@@ -21,6 +22,10 @@ from stream.records import TopicPartition
 T = TypeVar("T")
 
 _LAG_LOOK_S = 0.1
+_SERVED_AT_ONCE, _SERVE_S = 100, 0.01
+"""What is still read on the way out, and for how long at a time: nobody processes it, so that its next owner does."""
+_GIVE_UP_S = 5.0
+"""Longest wait for partitions to be given up, besides what a callback takes; the client library needs milliseconds."""
 
 
 class Reader:
@@ -55,7 +60,7 @@ class Reader:
 
     async def close(self) -> None:
         """Leave the group, which revokes all partitions first."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._consumer.close)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
 
     def wait(self, future: Future[T]) -> T:
         """Return a future's result; called in this reader's thread, from a rebalance callback.
@@ -133,6 +138,22 @@ class Reader:
             except Empty:
                 return
             work()
+
+    def _close(self) -> None:
+        """Give all partitions up, then close.
+
+        A consumer that closes while an assignment waits to be served serves it, and the revocation behind it, when its
+        part in the group may already have ended; the revocation then waits for an answer for ever, and with the
+        interpreter lock (librdkafka's issue 4041): the process is deaf. So no callback is left to be served.
+        """
+        with suppress(KafkaException):  # one that was fenced has nothing left to give up
+            self._consumer.unsubscribe()
+            deadline = time.monotonic() + _GIVE_UP_S
+            while (self._consumer.consume(_SERVED_AT_ONCE, _SERVE_S) or self._consumer.assignment()) and (
+                time.monotonic() < deadline
+            ):
+                pass
+        self._consumer.close()
 
     def _consume(self, most: int, timeout_s: float) -> list[Any]:
         messages = self._consumer.consume(most, timeout_s)

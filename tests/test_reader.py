@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaException
 from confluent_kafka import TopicPartition as Offset
 
 from stream import reader as reader_module
@@ -25,6 +26,8 @@ class FakeConsumer:
         self.committed: list[Offset] = []
         self.error: Exception | None = None
         self.during_poll: Callable[[], None] = lambda: None
+        self.assigned = OFFSETS
+        self.done: list[str] = []
 
     def _used(self) -> None:
         self.threads.add(threading.get_ident())
@@ -51,7 +54,17 @@ class FakeConsumer:
 
     def assignment(self) -> list[Offset]:
         self._used()
-        return OFFSETS
+        return self.assigned
+
+    def unsubscribe(self) -> None:
+        self._used()
+        self.done.append("unsubscribe")
+        if self.error is not None:
+            raise self.error
+
+    def close(self) -> None:
+        self._used()
+        self.done.append("close")
 
     def position(self, offsets: list[Offset]) -> list[Offset]:
         self._used()
@@ -171,6 +184,27 @@ def test_an_outdated_membership_is_renewed_without_a_poll(reader: Reader) -> Non
     assert reader.consumer_group_metadata() == "first"
     commit(reader).result(5)  # whatever the thread was asked before is done by then
     assert reader.consumer_group_metadata() == "second"
+
+
+def test_partitions_are_given_up_before_the_consumer_closes(reader: Reader) -> None:
+    """A consumer that closes with a rebalance callback to be served may never come back, and lets nobody else run."""
+    own = consumer_of(reader)
+
+    def revoke() -> None:
+        own.done.append("revoke")
+        own.assigned = []
+        own.consume = lambda *_: []  # type: ignore[method-assign]  # nothing else is to be read
+
+    own.during_poll = revoke
+    asyncio.run(reader.close())
+    assert own.done == ["unsubscribe", "revoke", "close"]
+
+
+def test_a_fenced_consumer_is_closed_too(reader: Reader) -> None:
+    own = consumer_of(reader)
+    own.error = KafkaException("fenced")
+    asyncio.run(reader.close())
+    assert own.done == ["unsubscribe", "close"]
 
 
 @pytest.mark.parametrize("nobody", ["", None])
