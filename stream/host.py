@@ -95,7 +95,11 @@ def end_now(why: str) -> None:
 
 
 def tune_garbage_collection() -> None:
-    """Look for cycles less often: sessions are many, live long and hold none (a third of the throughput, measured)."""
+    """Look for cycles less often: sessions are many, live long and hold none (a third of the throughput, measured).
+
+    The young objects are few all the same: a look at 50,000 of them took 0.1 to 0.25 s, which every alert behind it
+    waited for; at 5,000 it is no longer seen, and the throughput is the same or better.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(5_000, 50, 400)

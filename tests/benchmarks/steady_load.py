@@ -3,7 +3,9 @@
     python -m tests.benchmarks.steady_load BOOTSTRAP TOPIC RATE SECONDS
 
 The calls of a pool come round again and again; each time they are those of other clients, who are back after fifty
-rounds: sessions open, close and open anew.
+rounds: sessions open, close and open anew. Where the pool ends, all sessions that are under way break off. Eight streams
+read it, each from another place, so that no more than an eighth of all do so at once: else the pauses of thousands of
+sessions would come together, and the slowest alerts would be those that wait behind them.
 """
 
 import sys
@@ -20,7 +22,9 @@ from tests.records import Made
 from tests.workloads import Workload, wire_records
 
 ROUNDS = 50
+STREAMS = 8
 CALLS = 100_000
+_TUNING_ROUNDS = 4
 
 
 class Pool:
@@ -31,8 +35,8 @@ class Pool:
     """
 
     def __init__(self, calls: int = CALLS) -> None:
-        # A few thousand clients at work at a time, each for about twenty calls.
-        workload = Workload(calls, clients=calls // 5, median_calls=15)
+        # With all streams a few thousand clients at work at a time, each for about twenty calls.
+        workload = Workload(calls, clients=calls // (5 * STREAMS), median_calls=15)
         self._tails: list[bytes] = []
         self._clients: list[bytes] = []
         for record in wire_records(workload):
@@ -46,8 +50,9 @@ class Pool:
 
     def record(self, number: int, time_ms: int) -> tuple[bytes, bytes]:
         """Return key and value of a call."""
-        at, turn = number % len(self._tails), number // len(self._tails) % ROUNDS
-        client = b"%d-%s" % (turn, self._clients[at])
+        stream, size = number % STREAMS, len(self._tails)
+        turn, at = divmod(number // STREAMS + stream * size // STREAMS, size)
+        client = b"%d-%d-%s" % (stream, turn % ROUNDS, self._clients[at])
         return client, b'[%d,"%s",%s' % (time_ms, client, self._tails[at])
 
     def write(self, producer: Producer, topic: str, calls: int, begin_ms: int, end_ms: int) -> None:
@@ -65,18 +70,23 @@ class Pool:
 
 
 def tuned_thresholds(pool: Pool, settings: Settings) -> tuple[float, float]:
-    """Return thresholds for open and closed sessions that one vector in a hundred reaches."""
+    """Return thresholds for open and closed sessions that one vector in a hundred reaches.
+
+    Of the pool's last round of some: while the degree tables are young, everything is new and scores are higher.
+    """
     judge = assembly.make_judge(settings, assembly.model_bundle(settings), Judge)
     detector = assembly.detector(settings, judge, {"calls": None})
     place = TopicPartition("calls", 0)
     detector.assign(place)
     begin, scores = 1_767_225_600_000, {True: [0.5], False: [0.5]}
-    for number in range(len(pool)):
-        key, value = pool.record(number, begin + number // 20)
-        batch = detector.sessionize([Made(value, number, place, begin + number // 20, key)])
+    for number in range(_TUNING_ROUNDS * len(pool)):
+        time_ms = begin + number // 5
+        key, value = pool.record(number, time_ms)
+        batch = detector.sessionize([Made(value, number, place, time_ms, key)])
         detector.score(batch)
-        for verdict in batch.verdicts:
-            scores[verdict.occasion == "closed"].append(verdict.score)
+        if number >= (_TUNING_ROUNDS - 1) * len(pool):
+            for verdict in batch.verdicts:
+                scores[verdict.occasion == "closed"].append(verdict.score)
     return float(np.quantile(scores[False], 0.99)), float(np.quantile(scores[True], 0.99))
 
 
