@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Mapping
 
 import pytest
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # its stub does not export NewTopic
     AdminClient,
     NewTopic,
@@ -53,6 +54,10 @@ class Kafka:
             self._admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})  # tests end brokers
         return self._admin
 
+    def forget_admin(self) -> None:
+        """Let ``admin`` return a new client from now on."""
+        self._admin = None
+
     def create_topic(self, name: str, partitions: int = 4, config: Mapping[str, str] | None = None) -> str:
         """Create a topic of this test and return its whole name, ``prefix + name``, when every partition has a leader.
 
@@ -74,6 +79,13 @@ class Kafka:
         """Leave the cluster to the next test as it was found: running, without this test's topics."""
         if not self._broker.alive():
             self._broker.restart()
+        try:
+            self._delete_topics()
+        except (KafkaException, TimeoutError):  # a client that lived through a restart may get no answer any more
+            self.forget_admin()
+            self._delete_topics()
+
+    def _delete_topics(self) -> None:
         admin = self.admin()
         ours = [topic for topic in admin.list_topics(timeout=20).topics if topic.startswith(self.prefix)]
         if ours:

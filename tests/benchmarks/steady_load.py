@@ -3,9 +3,9 @@
     python -m tests.benchmarks.steady_load BOOTSTRAP TOPIC RATE SECONDS
 
 The calls of a pool come round again and again; each time they are those of other clients, who are back after fifty
-rounds: sessions open, close and open anew. Where the pool ends, all sessions that are under way break off. Eight streams
-read it, each from another place, so that no more than an eighth of all do so at once: else the pauses of thousands of
-sessions would come together, and the slowest alerts would be those that wait behind them.
+rounds: sessions open, close and open anew. Where the pool ends, all sessions that are under way break off. Eight
+streams read it, each from another place, so that no more than an eighth of all do so at once: else the pauses of
+thousands of sessions would come together, and the slowest alerts would be those that wait behind them.
 """
 
 import sys
