@@ -174,10 +174,12 @@ class Reader:
             self._membership = membership
 
     def _note_lags(self) -> None:
+        """Remember the lags; what the client does not know of a partition is left out, and is no reason to stop."""
         lags = {}
         assigned = self._consumer.assignment()
         for position in self._consumer.position(assigned) if assigned else ():
-            _, end = self._consumer.get_watermark_offsets(position, cached=True)
-            if end >= 0 and position.offset >= 0:
-                lags[TopicPartition(position.topic, position.partition)] = max(0, end - position.offset)
+            with suppress(KafkaException):
+                _, end = self._consumer.get_watermark_offsets(position, cached=True)
+                if end >= 0 and position.offset >= 0:
+                    lags[TopicPartition(position.topic, position.partition)] = max(0, end - position.offset)
         self.lags = lags

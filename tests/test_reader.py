@@ -27,6 +27,7 @@ class FakeConsumer:
         self.error: Exception | None = None
         self.during_poll: Callable[[], None] = lambda: None
         self.assigned = OFFSETS
+        self.ends_unknown = False
         self.done: list[str] = []
 
     def _used(self) -> None:
@@ -73,6 +74,8 @@ class FakeConsumer:
     def get_watermark_offsets(self, _: Offset, *, cached: bool) -> tuple[int, int]:
         self._used()
         assert cached
+        if self.ends_unknown:
+            raise KafkaException("unknown partition")
         return 0, 10
 
 
@@ -123,6 +126,13 @@ def test_lags_are_those_after_a_poll(reader: Reader) -> None:
     assert reader.lags == {}
     poll(reader)
     assert reader.lags == {("calls", 0): 3}
+
+
+def test_a_partition_of_unknown_end_has_no_lag_and_ends_nothing(reader: Reader) -> None:
+    """After a restart of the broker the client may know a partition as assigned, and nothing else of it."""
+    consumer_of(reader).ends_unknown = True
+    assert poll(reader) == ["message"]
+    assert reader.lags == {}
 
 
 def test_a_commit_between_polls_is_done_at_once(reader: Reader) -> None:
