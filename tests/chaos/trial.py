@@ -129,6 +129,7 @@ class _Trial:
         self._chaos: Chaos | None = None
         self._phase_began = time.monotonic()
         self._deadline = time.monotonic() + _LONGEST_S
+        self._seen = "nothing asked"  # what the last question on offsets told
 
     def run(self, calls: int) -> None:
         """Write the input, let the faults happen, wait for the end, compare."""
@@ -219,7 +220,7 @@ class _Trial:
                 asked = time.monotonic()
             if time.monotonic() > self._deadline:
                 words = [f"{own.worker.name}: {last_words(own.worker)}" for own in self._fleet.slots if own.worker]
-                raise StuckError(f"waited in vain for {what}; " + "; ".join(words))
+                raise StuckError(f"waited in vain for {what} ({self._seen}); " + "; ".join(words))
             time.sleep(_LOOK_S)
 
     def _has_read(self, role: str, topic: str) -> bool:
@@ -234,15 +235,18 @@ class _Trial:
         """
         try:
             return ask()
-        except (KafkaException, TimeoutError):
+        except (KafkaException, TimeoutError) as error:
+            self._seen = f"no answer: {type(error).__name__} {error}"
             self._gatewatch.kafka.forget_admin()
             return None
 
     def _committed(self, role: str, topic: str, ends: dict[int, int]) -> bool:
         try:
             committed = self._gatewatch.committed(role, topic)
-        except KafkaException:
+        except KafkaException as error:
+            self._seen = f"no committed offsets: {error}"
             return False
+        self._seen = f"committed {committed} of {ends}"
         return all(committed[number] >= end for number, end in ends.items())
 
     def _compare_calls(self, settings: Settings, sent: list[Record]) -> list[Item]:
