@@ -81,7 +81,7 @@ class Kafka:
             self._broker.restart()
         try:
             self._delete_topics()
-        except (KafkaException, TimeoutError):  # a client that lived through a restart may get no answer any more
+        except (KafkaException, TimeoutError):  # of the client, maybe: a new one may get an answer
             self.forget_admin()
             self._delete_topics()
 

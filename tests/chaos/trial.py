@@ -230,8 +230,8 @@ class _Trial:
     def _answer(self, ask: Callable[[], T]) -> T | None:
         """Return what the admin client answers; None when it does not, and then another one is asked the next time.
 
-        The broker may not yet quite be back. And a client that has known the broker before its restart has been seen
-        to get no answer for as long as it was asked, while everybody else did.
+        The broker may not yet quite be back. And two trials have waited in vain for offsets that were committed, as
+        the broker's own log showed: a client that has known the broker before its restart may get no answer any more.
         """
         try:
             return ask()
