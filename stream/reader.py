@@ -149,10 +149,9 @@ class Reader:
         with suppress(KafkaException):  # one that was fenced has nothing left to give up
             self._consumer.unsubscribe()
             deadline = time.monotonic() + _GIVE_UP_S
-            while (self._consumer.consume(_SERVED_AT_ONCE, _SERVE_S) or self._consumer.assignment()) and (
-                time.monotonic() < deadline
-            ):
-                pass
+            while self._consumer.consume(_SERVED_AT_ONCE, _SERVE_S) or self._consumer.assignment():
+                if time.monotonic() >= deadline:
+                    break
         self._consumer.close()
 
     def _consume(self, most: int, timeout_s: float) -> list[Any]:

@@ -81,7 +81,7 @@ class Kafka:
             self._broker.restart()
         try:
             self._delete_topics()
-        except (KafkaException, TimeoutError):  # of the client, maybe: a new one may get an answer
+        except (KafkaException, TimeoutError):  # maybe it is the client: a new one is asked
             self.forget_admin()
             self._delete_topics()
 
